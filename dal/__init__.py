@@ -1,0 +1,3 @@
+"""`dal`: SQL in files, checked before it runs, fast when it runs."""
+
+from dal.database import DatabaseManager as DatabaseManager

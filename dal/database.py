@@ -1,0 +1,235 @@
+"""DatabaseManager: the verbs on a database, each call a transaction of its own.
+
+Nothing here knows an engine. While a transaction block is open, a verb of the manager itself would run
+outside of it, on another connection: that raises, unless `DatabaseManager.outside` says it is meant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import copy
+import logging
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import Any, Self, TypeVar
+
+from dal.engines.base import Call, Isolation, Rows, Runner
+from dal.engines.registry import Database, engine_for
+from dal.errors import DalError, QueryError, TransactionError, UsageError
+from dal.executor import Executor, Params, Queryable, name_query
+from dal.queries import Queries, Query
+from dal.settings import Settings, load_settings
+from dal.transaction import Transaction, open_block, run_block, with_retries
+
+T = TypeVar("T")
+
+_echo = logging.getLogger("dal.sql")
+
+_TEXTS_KEPT = 512  # queries given as strings whose compiled form is kept
+
+
+class DatabaseManager(Executor):
+    """A database, its connections and its queries.
+
+    Args:
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``sqlite:///:memory:``; the
+            settings' URL if None, and with none there the embedded file ``dal.db``.
+        queries: The queries that ``db.queries`` offers, see `load_queries`.
+        settings: Read from the environment if None.
+
+    Raises:
+        ConfigurationError: The URL or a setting is not usable.
+    """
+
+    def __init__(
+        self, url: str | None = None, *, queries: Queries | None = None, settings: Settings | None = None
+    ) -> None:
+        self.settings = settings if settings is not None else load_settings()
+        self.queries = queries if queries is not None else Queries(())
+        database = self.settings.database
+        self._engine, self._url = engine_for(url or database.resolved_url(), database)
+        self._texts: dict[tuple[str, bool], Query[Any]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._database: Database | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_outside = False
+
+    async def connect(self) -> None:
+        """Open the connections; does nothing if they are open.
+
+        Raises:
+            DatabaseError: The database cannot be opened.
+        """
+        if self._loop is not None:
+            self._check_loop()
+            return
+        if self.settings.database.switch_interval is not None:
+            sys.setswitchinterval(self.settings.database.switch_interval)
+        self._loop = asyncio.get_running_loop()
+        try:
+            await self._engine.connect()
+        except BaseException:
+            self._loop = None
+            raise
+        self._database = Database(self._url, engine=self._engine)
+        await self._database.connect()
+
+    async def disconnect(self) -> None:
+        """Let running calls end for a few seconds, stop the rest, close; does nothing if it is done."""
+        if self._loop is None:
+            return
+        self._check_loop()
+        self._loop = None
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        if self._database is not None:
+            await self._database.disconnect()
+            self._database = None
+        await self._engine.disconnect()
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.disconnect()
+
+    @property
+    def database(self) -> Database:
+        """A `databases.Database` on the same database, for code written against that package.
+
+        It is connected and disconnected with the manager, and has two connections of its own.
+        """
+        self._check_connected()
+        assert self._database is not None
+        return self._database
+
+    def outside(self) -> Executor:
+        """Return this database as an executor whose verbs may be called inside a transaction block.
+
+        They run outside of the block's transaction. One that could go on only after the block has
+        ended raises `TransactionError`.
+        """
+        self._check_connected()
+        view = copy.copy(self)
+        view._is_outside = True
+        return view
+
+    def transaction(
+        self, *, isolation: Isolation | None = None, readonly: bool = False, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[Transaction]:
+        """See `Executor.transaction`."""
+        self._check_inside("transaction()")
+        return run_block(self, isolation, readonly, timeout)
+
+    async def run_transaction(
+        self, work: Callable[[Transaction], Awaitable[T]], *, retries: int = 5, timeout: float | None = None
+    ) -> T:
+        """See `Executor.run_transaction`."""
+        return await with_retries(lambda: self.transaction(timeout=timeout), work, retries)
+
+    async def execute_transaction(
+        self, queries: Iterable[tuple[Queryable[Any], Params]], *, timeout: float | None = None
+    ) -> bool:
+        """See `Executor.execute_transaction`."""
+        self._check_inside("execute_transaction()")
+        calls = [self._call(query, params) for query, params in queries]
+        if calls:
+            await self._on_engine(
+                None, lambda _, deadline: self._engine.execute_batch(calls, deadline), timeout
+            )
+        return True
+
+    async def _run(
+        self, call: Call | None, work: Callable[[Runner, float | None], Awaitable[T]], timeout: float | None
+    ) -> T:
+        self._check_inside("a verb of the manager")
+        return await self._on_engine(call, work, timeout)
+
+    async def _on_engine(
+        self, call: Call | None, work: Callable[[Runner, float | None], Awaitable[T]], timeout: float | None
+    ) -> T:
+        self._check_connected()
+        begun = time.perf_counter()
+        try:
+            return await work(self._engine, self._deadline_after(timeout))
+        except DalError as error:
+            name_query(error, call)
+            raise
+        finally:
+            if self.settings.database.sql_echo:
+                self._log(call, time.perf_counter() - begun)
+
+    def _query(self, query: Queryable[Any], params: Params) -> Query[Any]:
+        if isinstance(query, Query):
+            return query
+        if not isinstance(query, str):
+            raise QueryError(f"a query is a Query or a string, not {type(query).__name__}")
+        key = (query, not isinstance(params, Mapping))
+        known = self._texts.get(key)
+        if known is None:
+            known = Query.from_text(query, positional=key[1])
+            if len(self._texts) >= _TEXTS_KEPT:
+                self._texts.pop(next(iter(self._texts)))
+            self._texts[key] = known
+        return known
+
+    async def _batches(
+        self, call: Call, batch_size: int, timeout: float | None
+    ) -> AsyncGenerator[Rows, None]:
+        self._check_inside("stream()")
+        self._check_connected()
+        try:
+            async with aclosing(self._engine.stream(call, batch_size, self._timeout(timeout))) as batches:
+                async for rows in batches:
+                    yield rows
+        except DalError as error:
+            name_query(error, call)
+            raise
+
+    def _timeout(self, timeout: float | None) -> float | None:
+        return self.settings.database.timeout if timeout is None else timeout
+
+    def _deadline_after(self, timeout: float | None) -> float | None:
+        self._check_connected()
+        limit = self.settings.database.timeout if timeout is None else timeout
+        return None if limit is None or self._loop is None else self._loop.time() + limit
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run *work* in a task of the manager's own, which disconnect waits for."""
+        task = asyncio.create_task(work, context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _check_connected(self) -> None:
+        if self._loop is None:
+            raise UsageError(
+                "not connected: use `async with DatabaseManager(...) as db`, or await db.connect()"
+            )
+        if asyncio.get_running_loop() is not self._loop:
+            self._check_loop()
+
+    def _check_loop(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            raise UsageError(
+                "this manager was connected in another event loop; a loop needs a manager of its own"
+            )
+
+    def _check_inside(self, what: str) -> None:
+        if not self._is_outside and open_block(self._engine) is not None:
+            raise TransactionError(
+                f"{what} was called inside a transaction block, where it would run outside of the "
+                "transaction; use the block's own tx, or db.outside() if that is meant"
+            )
+
+    def _log(self, call: Call | None, seconds: float) -> None:
+        """Log the statement, never its values."""
+        name = call.statement.query if call is not None else None
+        text = call.sql if call is not None else "(several statements)"
+        _echo.info(text, extra={"query": name, "duration_ms": round(seconds * 1000, 3)})
+
+    def __repr__(self) -> str:
+        return f"<DatabaseManager {self._url.obscure_password}>"

@@ -1,0 +1,3 @@
+"""SQLite, the embedded default."""
+
+from dal.engines.sqlite.engine import SqliteEngine as SqliteEngine

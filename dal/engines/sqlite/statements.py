@@ -1,0 +1,137 @@
+"""What runs inside the connection's thread: one statement, or several, to their results."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from dal.engines.base import Call, Rows, Want
+from dal.engines.sqlite.connection import Connection, execute, executemany, release, rollback_to, savepoint
+from dal.errors import StatementRefused, TooManyRows
+from dal.queries.dialects import SQLITE
+from dal.queries.scanner import split_statements
+from dal.queries.statement import Statement
+
+T = TypeVar("T")
+
+_COUNTED = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE"})  # the verbs whose rows sqlite3 counts
+_OUTSIDE = frozenset({"VACUUM", "PRAGMA"})
+_ALONE = frozenset({"CREATE", "DROP", "ALTER", "REINDEX", "ANALYZE"})
+
+
+def runs_outside(statement: Statement) -> bool:
+    """Say whether SQLite refuses or ignores the statement inside a transaction."""
+    return statement.verb in _OUTSIDE
+
+
+def runs_alone(statement: Statement) -> bool:
+    """Say whether the statement shares its commit with no other: DDL, and what was found slow."""
+    return statement.alone or statement.verb in _ALONE
+
+
+def change(connection: Connection, call: Call) -> int:
+    """Run *call* and return the number of rows that it changed."""
+    before = connection.total_changes
+    if call.statement.verb == "VACUUM":  # it attaches a file of its own, which the guard would refuse
+        connection.own(call.sql)
+        return 0
+    cursor = opened(connection, call)
+    if cursor.description is not None:
+        cursor.fetchall()  # a RETURNING that is not read to its end holds its lock
+    count = cursor.rowcount
+    cursor.close()
+    if count >= 0 or call.statement.verb != "WITH" or connection.total_changes == before:
+        return max(count, 0)
+    return int(execute(connection, "SELECT changes()").fetchone()[0])
+
+
+def read(connection: Connection, call: Call, want: Want) -> Rows:
+    """Run *call* and return the rows that are wanted; only for statements that write nothing."""
+    cursor = opened(connection, call)
+    try:
+        if cursor.description is None:
+            return Rows((), [])
+        columns = tuple([column[0] for column in cursor.description])
+        if want == "all":
+            return Rows(columns, cursor.fetchall())
+        rows = cursor.fetchmany(2 if want == "one" else 1)
+    finally:
+        cursor.close()
+    if len(rows) > 1:
+        raise too_many_rows()
+    return Rows(columns, rows)
+
+
+def write_and_read(connection: Connection, call: Call, want: Want) -> Rows:
+    """Run *call*, a write that returns rows, to its end, and return the rows that are wanted."""
+    rows = read(connection, call, "all")
+    if want == "one" and len(rows.values) > 1:
+        raise too_many_rows()
+    return rows if want == "all" else Rows(rows.columns, rows.values[:1])
+
+
+def too_many_rows() -> TooManyRows:
+    """The error for a second row where one was asked for."""
+    return TooManyRows("the query matched more than one row; add a LIMIT, or declare it :first or :many")
+
+
+def change_many(connection: Connection, statement: Statement, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Run *statement* once for each of *rows*."""
+    if statement.verb in _COUNTED:
+        executemany(connection, statement.sql, rows).close()
+        return
+    for args in rows:
+        opened(connection, Call(statement, statement.sql, args)).close()
+
+
+def change_all(connection: Connection, calls: Sequence[Call]) -> None:
+    """Run *calls* in turn."""
+    for call in calls:
+        change(connection, call)
+
+
+def run_script(connection: Connection, text: str) -> None:
+    """Run each statement of *text*; sqlite3's own executescript would commit first."""
+    pending = ""
+    for piece in split_statements(text, SQLITE):
+        pending = f"{pending}{piece};" if pending else f"{piece};"
+        if sqlite3.complete_statement(pending):  # a trigger's body has semicolons of its own
+            _open(connection, pending, ()).close()
+            pending = ""
+    if pending:
+        _open(connection, pending, ()).close()
+
+
+def within_savepoint(connection: Connection, name: str, work: Callable[[Connection], T]) -> T:
+    """Return ``work(connection)``; if it raises, undo what it did and nothing else."""
+    connection.own(savepoint(name))
+    try:
+        value = work(connection)
+    except BaseException:
+        if connection.in_transaction:
+            try:
+                connection.own(rollback_to(name))
+                connection.own(release(name))
+            except sqlite3.Error:  # half undone is worse than undone: give up the transaction
+                connection.leave_transaction()
+        raise
+    connection.own(release(name))
+    return value
+
+
+def opened(connection: Connection, call: Call) -> sqlite3.Cursor:
+    """Run *call* to its first row."""
+    return _open(connection, call.sql, call.args)
+
+
+def _open(connection: Connection, sql: str, args: Sequence[Any]) -> sqlite3.Cursor:
+    connection.refused = None
+    try:
+        return execute(connection, sql, args)
+    except sqlite3.DatabaseError as error:
+        if connection.refused is None:
+            raise
+        raise StatementRefused(
+            f"not allowed: {connection.refused}", code="SQLITE_AUTH", sent=False
+        ) from error

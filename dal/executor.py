@@ -1,0 +1,248 @@
+"""The verbs, written once: `DatabaseManager` and `Transaction` are executors.
+
+A repository takes any `Executor`, so its methods run alone or inside a caller's transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import TYPE_CHECKING, Any, LiteralString, TypeVar, overload
+
+from dal.engines.base import Call, Engine, Isolation, Rows, Runner, Want
+from dal.errors import DalError, DatabaseError, QueryError
+from dal.queries.query import Query
+from dal.queries.statement import Statement
+from dal.rows import Row, decoded, validated
+
+if TYPE_CHECKING:
+    from dal.transaction import Transaction
+
+T = TypeVar("T")
+
+Params = Mapping[str, Any] | Sequence[Any]
+Queryable = Query[T] | LiteralString
+
+_BOUND_AT_ONCE = 1000  # rows of an execute_many bound before the event loop gets its turn
+
+
+class Executor(ABC):
+    """Runs queries. Every verb takes ``timeout`` in seconds; None means the setting's default.
+
+    A query is a `Query` from a file, or a string. Parameters are a mapping for ``:name``, or a
+    sequence, for which every ``?`` binds. All verbs raise `ParameterError` or `DataError` before
+    anything is sent if the parameters do not fit, and `DatabaseError` if the database refuses.
+    """
+
+    _engine: Engine
+
+    @abstractmethod
+    async def _run(
+        self,
+        call: Call | None,
+        work: Callable[[Runner, float | None], Awaitable[T]],
+        timeout: float | None,
+    ) -> T:
+        """Return what *work* brings on the right connection; *call* is its statement if it has just one."""
+
+    @abstractmethod
+    def _query(self, query: Queryable[Any], params: Params) -> Query[Any]:
+        """Return *query*, or the one that the string stands for."""
+
+    async def execute(
+        self, query: Queryable[Any], params: Params = (), *, timeout: float | None = None
+    ) -> int:
+        """Run *query* and return the number of rows that it matched, 0 for DDL.
+
+        An upsert's count is the engine's own.
+        """
+        return await self._execute(self._call(query, params), timeout)
+
+    @overload
+    async def fetch_one(
+        self, query: LiteralString, params: Params = (), *, timeout: float | None = None
+    ) -> Row | None: ...
+    @overload
+    async def fetch_one(
+        self, query: Query[T], params: Params = (), *, timeout: float | None = None
+    ) -> T | None: ...
+    async def fetch_one(
+        self, query: Queryable[Any], params: Params = (), *, timeout: float | None = None
+    ) -> Any:
+        """Return the one row that *query* matches, or None if it matches none.
+
+        Raises:
+            TooManyRows: Two rows or more matched, and the query is not declared ``:first``.
+        """
+        compiled, call = self._compiled(query, params)
+        found = await self._fetch(call, _want(compiled), timeout)
+        decoded_rows = decoded(found, compiled.returns, self._engine.storage)
+        return decoded_rows[0] if decoded_rows else None
+
+    @overload
+    async def fetch_all(
+        self, query: LiteralString, params: Params = (), *, timeout: float | None = None
+    ) -> list[Row]: ...
+    @overload
+    async def fetch_all(
+        self, query: Query[T], params: Params = (), *, timeout: float | None = None
+    ) -> list[T]: ...
+    async def fetch_all(
+        self, query: Queryable[Any], params: Params = (), *, timeout: float | None = None
+    ) -> list[Any]:
+        """Return every row that *query* matches."""
+        compiled, call = self._compiled(query, params)
+        return decoded(await self._fetch(call, "all", timeout), compiled.returns, self._engine.storage)
+
+    async def fetch_value(
+        self, query: Queryable[Any], params: Params = (), *, timeout: float | None = None
+    ) -> Any:
+        """Return the first column of the one row that *query* matches, or None if it matches none.
+
+        Raises:
+            TooManyRows: Two rows or more matched, and the query is not declared ``:first``.
+        """
+        compiled, call = self._compiled(query, params)
+        found = await self._fetch(call, _want(compiled), timeout)
+        if not found.values:
+            return None
+        value = found.values[0][0]
+        if compiled.returns is None or compiled.kind != "value":
+            return value
+        return None if value is None else validated(compiled.returns, value, self._engine.storage)
+
+    @overload
+    def stream(
+        self,
+        query: LiteralString,
+        params: Params = (),
+        *,
+        batch_size: int = ...,
+        timeout: float | None = None,
+    ) -> AsyncGenerator[Row, None]: ...
+    @overload
+    def stream(
+        self, query: Query[T], params: Params = (), *, batch_size: int = ..., timeout: float | None = None
+    ) -> AsyncGenerator[T, None]: ...
+    async def stream(
+        self,
+        query: Queryable[Any],
+        params: Params = (),
+        *,
+        batch_size: int = 500,
+        timeout: float | None = None,
+    ) -> AsyncGenerator[Any, None]:
+        """Yield the rows of *query* one by one, reading *batch_size* at a time; *timeout* is for each batch.
+
+        Leave it early inside ``async with contextlib.aclosing(...)``: a plain ``break`` holds the
+        connection until the generator is collected.
+        """
+        compiled, call = self._compiled(query, params)
+        if batch_size < 1:
+            raise QueryError("batch_size must be at least 1")
+        async with aclosing(self._batches(call, batch_size, timeout)) as batches:
+            async for rows in batches:
+                for row in decoded(rows, compiled.returns, self._engine.storage):
+                    yield row
+
+    async def execute_many(
+        self, query: Queryable[Any], rows: Iterable[Params], *, timeout: float | None = None
+    ) -> None:
+        """Run *query* once for each of *rows*, by the driver's fastest way: all of them, or none."""
+        pending = iter(rows)
+        statement: Statement | None = None
+        bound: list[tuple[Any, ...]] = []
+        while chunk := list(itertools.islice(pending, _BOUND_AT_ONCE)):
+            if statement is None:
+                statement = self._statement(self._query(query, chunk[0]))
+            for params in chunk:
+                sql, args = statement.bind(params)
+                if sql != statement.sql:
+                    raise QueryError(f"query {statement.query}: execute_many takes no list parameters")
+                bound.append(args)
+            await asyncio.sleep(0)
+        if statement is None:
+            return
+        ready = statement
+        call = Call(ready, ready.sql, ())
+        await self._run(call, lambda runner, deadline: runner.execute_many(ready, bound, deadline), timeout)
+
+    async def execute_script(self, query: Queryable[Any], *, timeout: float | None = None) -> None:
+        """Run the statements of *query* in turn; none of them takes parameters.
+
+        On SQLite and PostgreSQL they are one transaction.
+        """
+        text = query if isinstance(query, str) else query.text(self._engine.dialect)
+        await self._run(None, lambda runner, deadline: runner.execute_script(text, deadline), timeout)
+
+    @abstractmethod
+    async def execute_transaction(
+        self, queries: Iterable[tuple[Queryable[Any], Params]], *, timeout: float | None = None
+    ) -> bool:
+        """Run *queries* in one transaction and return True once it is committed.
+
+        Any failure undoes all of them, and raises.
+        """
+
+    @abstractmethod
+    def transaction(
+        self, *, isolation: Isolation | None = None, readonly: bool = False, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[Transaction]:
+        """Open a block whose statements, run on what it gives, succeed or fail together.
+
+        Within a transaction it is a savepoint. Leaving the block commits; leaving it by an exception
+        or by cancellation undoes it. *timeout*, in seconds, is for the block as a whole.
+
+        Args:
+            isolation: Serializable if None; a level that the engine lacks raises `StatementRefused`.
+            readonly: Refuse writes; on SQLite such blocks run beside the writer.
+        """
+
+    @abstractmethod
+    async def run_transaction(
+        self, work: Callable[[Transaction], Awaitable[T]], *, retries: int = 5, timeout: float | None = None
+    ) -> T:
+        """Return what *work* brings, run inside a transaction and, if it met a conflict, run again.
+
+        Args:
+            work: Called with the transaction; run anew from its start at every try.
+            retries: Further tries after an error that is ``retryable``, with growing random pauses.
+                Work whose outcome is unknown is never repeated.
+            timeout: Seconds for each try.
+        """
+
+    def _compiled(self, query: Queryable[Any], params: Params) -> tuple[Query[Any], Call]:
+        compiled = self._query(query, params)
+        statement = self._statement(compiled)
+        return compiled, Call(statement, *statement.bind(params))
+
+    def _call(self, query: Queryable[Any], params: Params) -> Call:
+        return self._compiled(query, params)[1]
+
+    def _statement(self, query: Query[Any]) -> Statement:
+        if query.kind == "script":
+            raise QueryError(f"query {query.name} is a script: run it with execute_script")
+        return query.statement(self._engine.dialect, self._engine.encoders)
+
+    async def _execute(self, call: Call, timeout: float | None) -> int:
+        return await self._run(call, lambda runner, deadline: runner.execute(call, deadline), timeout)
+
+    async def _fetch(self, call: Call, want: Want, timeout: float | None) -> Rows:
+        return await self._run(call, lambda runner, deadline: runner.fetch(call, deadline, want), timeout)
+
+    @abstractmethod
+    def _batches(self, call: Call, batch_size: int, timeout: float | None) -> AsyncGenerator[Rows, None]:
+        """Yield the rows of *call*, a batch at a time."""
+
+
+def _want(query: Query[Any]) -> Want:
+    return "first" if query.kind == "first" else "one"
+
+
+def name_query(error: DalError, call: Call | None) -> None:
+    """Put the name of the query that raised *error* into it."""
+    if isinstance(error, DatabaseError) and error.query is None and call is not None:
+        error.query = call.statement.query

@@ -1,0 +1,65 @@
+"""Fixtures for every test: a database on each engine, and a watch on what a test leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from dal.database import DatabaseManager
+from dal.settings import Settings
+
+ENGINES = ("sqlite",)
+
+
+@pytest.fixture(params=ENGINES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, on each engine in turn."""
+    assert request.param == "sqlite"
+    return f"sqlite:///{tmp_path}/test.db"
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Settings that no environment variable reaches."""
+    return Settings()
+
+
+@pytest.fixture
+async def db(url: str, settings: Settings) -> AsyncIterator[DatabaseManager]:
+    """A connected database with the table ``account``, on each engine in turn."""
+    async with DatabaseManager(url, settings=settings) as manager:
+        await manager.execute_script(ACCOUNT)
+        yield manager
+
+
+ACCOUNT = """
+CREATE TABLE account (
+    account_id INTEGER PRIMARY KEY,
+    email TEXT NOT NULL CONSTRAINT account_email_key UNIQUE,
+    balance INTEGER NOT NULL DEFAULT 0 CONSTRAINT account_balance_positive CHECK (balance >= 0),
+    parent_id INTEGER REFERENCES account (account_id)
+) STRICT;
+"""
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """After each test the threads of the drivers have ended."""
+    yield
+    left = [thread for thread in threading.enumerate() if "_connection_worker" in thread.name]
+    for thread in left:
+        thread.join(5)
+    assert not [thread for thread in left if thread.is_alive()], "a driver's thread outlived its test"
+
+
+@pytest.fixture(autouse=True)
+async def no_task_left_behind() -> AsyncIterator[None]:
+    """After each test no task runs that it, or the library, started."""
+    before = asyncio.all_tasks()
+    yield
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    assert not left, "tasks outlived their test"

@@ -1,0 +1,309 @@
+"""A caller may leave at any moment: it is free at once, and the pool stays whole.
+
+The fates of the work itself: what had not begun does not run, a statement that runs is stopped, a
+COMMIT that runs goes on, so a cancelled write may have been committed; it is never half there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dal.database import DatabaseManager
+from dal.errors import TransactionError
+from dal.settings import Settings
+from dal.transaction import Transaction
+from tests.sqlite.phases import PHASES, Gate, install
+
+ADD = "INSERT INTO pair (half, ident) VALUES (?, ?)"
+ENDLESS = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c"
+TABLE = "CREATE TABLE pair (half INTEGER, ident INTEGER)"
+
+
+@pytest.fixture
+async def db(tmp_path: Path) -> AsyncIterator[DatabaseManager]:
+    async with DatabaseManager(f"sqlite:///{tmp_path}/test.db", settings=Settings()) as manager:
+        await manager.execute(TABLE)
+        yield manager
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    return install(monkeypatch)
+
+
+async def both_halves(tx: Transaction, ident: int) -> None:
+    await tx.execute(ADD, (1, ident))
+    await tx.execute(ADD, (2, ident))
+
+
+async def by_block(db: DatabaseManager, ident: int) -> None:
+    async with db.transaction() as tx:
+        await both_halves(tx, ident)
+
+
+async def by_nested_block(db: DatabaseManager, ident: int) -> None:
+    async with db.transaction() as tx, tx.transaction() as inner:
+        await both_halves(inner, ident)
+
+
+async def by_stream(db: DatabaseManager, ident: int) -> None:
+    async with aclosing(db.stream("SELECT half FROM pair", batch_size=1)) as rows:
+        async for _ in rows:
+            break
+    await by_many(db, ident)
+
+
+async def by_many(db: DatabaseManager, ident: int) -> None:
+    await db.execute_many(ADD, [(1, ident), (2, ident)])
+
+
+async def by_read_only_block(db: DatabaseManager, ident: int) -> None:
+    async with db.transaction(readonly=True) as tx:
+        await tx.fetch_all("SELECT half FROM pair")
+        await tx.fetch_value("SELECT count(*) FROM pair")
+
+
+VERBS: dict[str, Callable[[DatabaseManager, int], Awaitable[Any]]] = {
+    "execute": lambda db, n: db.execute("INSERT INTO pair (half, ident) VALUES (1, ?), (2, ?)", (n, n)),
+    "fetch_one": lambda db, n: db.fetch_one("SELECT half FROM pair WHERE ident = ? AND half = 1", (n,)),
+    "fetch_all of a write": lambda db, n: db.fetch_all(
+        "INSERT INTO pair (half, ident) VALUES (1, ?), (2, ?) RETURNING half", (n, n)
+    ),
+    "fetch_value": lambda db, n: db.fetch_value("SELECT count(*) FROM pair"),
+    "execute_many": by_many,
+    "execute_script": lambda db, n: db.execute_script("INSERT INTO pair VALUES (1, -1); SELECT 1;"),
+    "execute_transaction": lambda db, n: db.execute_transaction([(ADD, (1, n)), (ADD, (2, n))]),
+    "transaction": by_block,
+    "nested transaction": by_nested_block,
+    "read-only transaction": by_read_only_block,
+    "run_transaction": lambda db, n: db.run_transaction(lambda tx: both_halves(tx, n)),
+    "stream": by_stream,
+}  # fmt: skip
+
+
+async def assert_whole(db: DatabaseManager, calls: int = 20) -> None:
+    """Rows are all or nothing, nobody holds the writer, and the next calls are right."""
+    await db.execute(ADD, (0, -2))  # behind whatever a cancelled call still does
+    halves = await db.fetch_all(
+        "SELECT ident, count(*) AS n FROM pair WHERE ident >= 0 GROUP BY ident HAVING n <> 2"
+    )
+    assert [tuple(row) for row in halves] == []
+    before = await db.fetch_value("SELECT count(*) FROM pair")
+    for n in range(calls):
+        await db.execute(ADD, (0, -2))
+        assert await db.fetch_value("SELECT count(*) FROM pair") == before + n + 1
+    async with db.transaction() as tx:
+        await tx.execute("DELETE FROM pair WHERE ident = -2")
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(by_read_only_block(db, 0) for _ in range(20)))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+async def test_cancel_at_every_step_of_the_loop(db: DatabaseManager, verb: str) -> None:
+    """Cancelled after k turns of the event loop, for every k until the call is faster."""
+    for k in range(400):
+        task = asyncio.ensure_future(VERBS[verb](db, k))
+        for _ in range(k):
+            if task.done():
+                break
+            await asyncio.sleep(0)
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            continue
+        if k > 30:
+            break
+    await assert_whole(db)
+
+
+POINTS = [f"{where} {phase}" for phase in ("begin", "statement", "commit") for where in ("before", "after")]
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("verb", VERBS)
+async def test_cancel_in_every_phase(db: DatabaseManager, gate: Gate, verb: str, point: str) -> None:
+    """The thread stands still at the point; the caller is free all the same, and then all is whole."""
+    gate.arm(point)
+    task = asyncio.ensure_future(VERBS[verb](db, 1))
+    reached = asyncio.ensure_future(asyncio.to_thread(gate.reached.wait, 0.3))
+    await asyncio.wait([task, reached], return_when=asyncio.FIRST_COMPLETED)
+    if task.done():  # the verb has no such phase
+        gate.reached.set()
+        await reached
+        gate.disarm()
+        await assert_whole(db)
+        return
+    assert await reached
+    task.cancel()
+    in_block = "transaction" in verb and verb != "execute_transaction"
+    if not (in_block and "commit" not in point):
+        async with asyncio.timeout(5):  # the gate is still closed: nobody waits for the thread
+            with pytest.raises(asyncio.CancelledError):
+                await task
+    gate.open.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    gate.disarm()
+    await assert_whole(db)
+
+
+async def test_cancelled_twice(db: DatabaseManager, gate: Gate) -> None:
+    """A second cancellation during the clean-up loses no connection either."""
+    for point in POINTS[:4]:
+        gate.arm(point)
+        task = asyncio.ensure_future(by_block(db, 1))
+        await asyncio.to_thread(gate.reached.wait, 5)
+        task.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        task.cancel()
+        gate.open.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        gate.disarm()
+    await assert_whole(db)
+
+
+async def test_what_had_not_begun_does_not_run(db: DatabaseManager, gate: Gate) -> None:
+    """A write cancelled in line is not written."""
+    gate.arm("before statement")
+    first = asyncio.ensure_future(db.execute(ADD, (0, -1)))
+    await asyncio.to_thread(gate.reached.wait, 5)
+    waiting = [asyncio.ensure_future(db.execute(ADD, (0, n))) for n in range(10)]
+    await asyncio.sleep(0)
+    for task in waiting[::2]:
+        task.cancel()
+    gate.open.set()
+    results = await asyncio.gather(first, *waiting, return_exceptions=True)
+    assert [type(result) for result in results[1:]] == [asyncio.CancelledError, int] * 5
+    stored = await db.fetch_all("SELECT ident FROM pair WHERE ident >= 0 ORDER BY ident")
+    assert [row[0] for row in stored] == [1, 3, 5, 7, 9]
+
+
+async def test_a_statement_that_runs_is_stopped(db: DatabaseManager) -> None:
+    """Reads and writes; the threads are free again, which ten times as many calls prove."""
+    for sql in (ENDLESS, f"INSERT INTO pair (ident) {ENDLESS}"):
+        for _ in range(20):
+            task = asyncio.ensure_future(db.execute(sql) if sql != ENDLESS else db.fetch_value(sql))
+            await asyncio.sleep(0.003)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+    await assert_whole(db)
+
+
+async def test_a_cancelled_commit_may_be_committed_but_never_half(db: DatabaseManager, gate: Gate) -> None:
+    """The caller who leaves during COMMIT does not know; the rows are both there."""
+    gate.arm("before commit")
+    task = asyncio.ensure_future(by_block(db, 1))
+    await asyncio.to_thread(gate.reached.wait, 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    gate.open.set()
+    await assert_whole(db)
+    assert await db.fetch_value("SELECT count(*) FROM pair WHERE ident = 1") == 2
+
+
+async def test_after_commit_runs_although_the_caller_left_during_commit(
+    db: DatabaseManager, gate: Gate
+) -> None:
+    """Whoever relies on it, a cache for instance, hears of a commit that may have happened."""
+    ran = asyncio.Event()
+
+    async def block() -> None:
+        async with db.transaction() as tx:
+            await both_halves(tx, 1)
+            tx.after_commit(ran.set)
+
+    gate.arm("before commit")
+    task = asyncio.ensure_future(block())
+    await asyncio.to_thread(gate.reached.wait, 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    gate.open.set()
+    async with asyncio.timeout(5):
+        await ran.wait()
+
+
+async def test_a_transaction_is_over_once_a_statement_was_cancelled(db: DatabaseManager) -> None:
+    """Whoever swallows the cancellation cannot go on writing, nor commit."""
+    with pytest.raises(TransactionError):
+        async with db.transaction() as tx:
+            await tx.execute(ADD, (1, 1))
+            task = asyncio.ensure_future(tx.fetch_value(ENDLESS))
+            await asyncio.sleep(0.003)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            with pytest.raises(TransactionError):
+                await tx.execute(ADD, (2, 1))
+    await assert_whole(db)
+
+
+async def test_a_thousand_cancellations_at_random(tmp_path: Path, gate: Gate) -> None:
+    """Each phase is hit at least 50 times; no connection, thread or file is lost, no transaction left."""
+    files = len(os.listdir("/proc/self/fd"))
+    gate.dwell = 0.0003
+    async with DatabaseManager(f"sqlite:///{tmp_path}/test.db", settings=Settings()) as db:
+        await db.execute(TABLE)
+        busy = asyncio.ensure_future(_keep_busy(db))
+        acknowledged = await _cancel_at_random(db, gate)
+        busy.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await busy
+        await assert_whole(db, calls=1000)
+        stored = {row[0] for row in await db.fetch_all("SELECT DISTINCT ident FROM pair")}
+        assert acknowledged <= stored
+    assert len(os.listdir("/proc/self/fd")) == files
+
+
+async def _cancel_at_random(db: DatabaseManager, gate: Gate) -> set[int]:
+    """Cancel calls until every phase was hit often enough; return those that were acknowledged."""
+    rng = random.Random(7)
+    hits: Counter[str] = Counter()
+    acknowledged: set[int] = set()
+    ident = 0
+    while sum(hits.values()) < 1000 or min(hits[phase] for phase in ("queue", *PHASES)) < 50:
+        ident += 1
+        assert ident < 30_000, f"phases are hit too rarely: {hits}"
+        verb = rng.choice(["execute", "execute_transaction", "transaction", "nested transaction"])
+        task = asyncio.ensure_future(VERBS[verb](db, ident))
+        await asyncio.sleep(rng.choice([0, 0, rng.uniform(0, 0.003)]))
+        phase = gate.phase or "queue"
+        if task.cancel():
+            hits[phase] += 1
+        try:
+            await task
+            acknowledged.add(ident)
+        except asyncio.CancelledError:
+            pass
+    return acknowledged
+
+
+async def _keep_busy(db: DatabaseManager) -> None:
+    """Failing blocks and small writes of others, so that there is a queue, and rollbacks."""
+    while True:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(db.execute(ADD, (0, -3)))
+            group.create_task(_undone(db))
+
+
+async def _undone(db: DatabaseManager) -> None:
+    try:
+        async with db.transaction() as tx:
+            await tx.execute(ADD, (1, 0))
+            raise LookupError
+    except LookupError:
+        pass
