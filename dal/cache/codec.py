@@ -1,0 +1,314 @@
+"""Values as bytes: strict JSON, gzip-compressed JSON, and integers.
+
+Plain formats: ``gunzip | jq`` reads what is written here. isal and orjson are used where they are installed
+(``dal[speed]``); each reads what the other wrote, and all refuse the same values. Whatever is read
+is untrusted: bytes that are no valid value, or would inflate beyond `MAX_BYTES`, are `Unreadable`.
+No message holds a value.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+import zlib
+from collections.abc import Callable
+from typing import Any, NamedTuple, NoReturn, Protocol
+
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
+
+from dal.cache.families import KeyFamily
+from dal.errors import CacheValueError
+
+MAX_BYTES = 8 * 1024 * 1024
+"""The most that a value may take, as JSON and as stored."""
+
+MAX_DEPTH = 128
+"""Lists and dictionaries inside each other; orjson writes 254 at most."""
+
+# Speed counts for more than the sixth of the bytes that level 6 would save at twice the time.
+_LEVEL = 1
+_GZIP_FORMAT = 31  # zlib's wbits for a gzip header and checksum; its header holds no time
+_GZIP_MAGIC = b"\x1f\x8b"
+_INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
+_SCALARS = (str, bool, type(None))
+
+
+class Unreadable(Exception):
+    """The bytes under a key are no value; the text says why, without the bytes."""
+
+
+class Inflater(Protocol):
+    """What zlib and isal have in common for reading."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+class Json(NamedTuple):
+    """One JSON library. Its *dumps* gets only what `_check` let through."""
+
+    dumps: Callable[[Any], bytes]
+    loads: Callable[[bytes], Any]
+
+
+class Gzip(NamedTuple):
+    """One gzip library. What is longer than *inline* bytes of JSON is left to a thread."""
+
+    compress: Callable[[bytes], bytes]
+    inflater: Callable[[], Inflater]
+    inline: int
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("a number beyond the range of a float")
+    return number
+
+
+def _stdlib_dumps(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), check_circular=False).encode()
+
+
+def _stdlib_loads(data: bytes) -> Any:
+    value = json.loads(data.decode(), parse_constant=_refuse_constant, parse_float=_finite)
+    if rb"\u" in data:
+        _stdlib_dumps(value)  # an escaped lone surrogate does not encode
+    return value
+
+
+def _stdlib_compress(data: bytes) -> bytes:
+    return zlib.compress(data, _LEVEL, _GZIP_FORMAT)
+
+
+JSON: dict[str, Json] = {"json": Json(_stdlib_dumps, _stdlib_loads)}
+"""The JSON libraries that are installed; the last one is used."""
+
+GZIP: dict[str, Gzip] = {
+    "zlib": Gzip(_stdlib_compress, lambda: zlib.decompressobj(_GZIP_FORMAT), inline=64 * 1024)
+}
+"""The gzip libraries that are installed; the last one is used."""
+
+try:
+    import orjson
+except ImportError:
+    pass
+else:
+    JSON["orjson"] = Json(orjson.dumps, orjson.loads)
+
+try:
+    from isal import isal_zlib
+except ImportError:
+    pass
+else:
+
+    def _isal_compress(data: bytes) -> bytes:
+        return isal_zlib.compress(data, _LEVEL, _GZIP_FORMAT)
+
+    GZIP["isal"] = Gzip(_isal_compress, lambda: isal_zlib.decompressobj(_GZIP_FORMAT), inline=256 * 1024)
+
+_json = JSON[next(reversed(JSON))]
+_gzip = GZIP[next(reversed(GZIP))]
+
+
+async def encode(family: KeyFamily, value: Any) -> bytes:
+    """Return *value* as the bytes that *family* stores.
+
+    The value is read before the first await: it may be changed as soon as the call has begun.
+
+    Raises:
+        CacheValueError: It does not fit the family, is no strict JSON, or is too large.
+    """
+    if family.codec == "integer":
+        return _encode_integer(family, value)
+    data = _dump(family, value)
+    if family.codec == "gzip":
+        data = await _run(len(data), _gzip.compress, data)
+        _check_size(family, len(data))
+    return data
+
+
+async def decode(family: KeyFamily, data: bytes) -> Any:
+    """Return the value that *data* holds.
+
+    JSON is read compressed or plain, so that a family may change its codec while values are stored.
+
+    Raises:
+        Unreadable: It holds none.
+    """
+    if family.codec == "integer":
+        return _decode_integer(data)
+    if data.startswith(_GZIP_MAGIC):
+        # gzip ends with the length of what it holds. A forged length only picks the wrong side.
+        data = await _run(int.from_bytes(data[-4:], "little"), inflate, data)
+    return load(data)
+
+
+def encode_fields(family: KeyFamily, value: Any) -> dict[bytes, bytes]:
+    """Return the dictionary *value* as the fields of a hash.
+
+    Raises:
+        CacheValueError: It is no dictionary, is empty, or `encode` would refuse it.
+    """
+    fields = _plain(family, value)
+    if type(fields) is not dict or not fields:
+        raise CacheValueError(
+            f"key family {family.name}: a hash takes a dictionary of one field or more;"
+            " to remove it, delete its key"
+        )
+    _check(family, fields)
+    encoded = {_text(family, name): _written(family, item) for name, item in fields.items()}
+    _check_size(family, sum(len(name) + len(item) for name, item in encoded.items()))
+    return encoded
+
+
+def decode_fields(fields: dict[bytes, bytes]) -> dict[str, Any]:
+    """Return the dictionary that the *fields* of a hash hold.
+
+    Raises:
+        Unreadable: At least one of them is no field of ours.
+    """
+    try:
+        return {name.decode(): load(item) for name, item in fields.items()}
+    except UnicodeDecodeError:
+        raise Unreadable("a field's name is not UTF-8") from None
+
+
+def inflate(data: bytes, gzip: Gzip = _gzip) -> bytes:
+    """Return what the one gzip member *data* holds.
+
+    Raises:
+        Unreadable: It is damaged, cut off, followed by something, or inflates beyond `MAX_BYTES`.
+    """
+    inflater = gzip.inflater()
+    try:
+        inflated = inflater.decompress(data, MAX_BYTES + 1)
+    except Exception as error:  # each library has exceptions of its own
+        raise Unreadable(f"damaged gzip data ({type(error).__name__})") from None
+    if len(inflated) > MAX_BYTES:
+        raise Unreadable(f"inflates beyond {MAX_BYTES} bytes")
+    if not inflater.eof:
+        raise Unreadable("gzip data that is cut off")
+    if inflater.unused_data:
+        raise Unreadable("something follows the gzip data")
+    return inflated
+
+
+def load(data: bytes, library: Json = _json) -> Any:
+    """Return the value of the JSON text *data*.
+
+    Raises:
+        Unreadable: It is no strict JSON in UTF-8, or too large.
+    """
+    if len(data) > MAX_BYTES:
+        raise Unreadable(f"longer than {MAX_BYTES} bytes")
+    try:
+        return library.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"no valid JSON ({type(error).__name__})") from None
+
+
+def _dump(family: KeyFamily, value: Any) -> bytes:
+    value = _plain(family, value)
+    if value is None:
+        raise CacheValueError(f"key family {family.name}: None cannot be told from a miss; delete the key")
+    _check(family, value)
+    data = _written(family, value)
+    _check_size(family, len(data))
+    return data
+
+
+def _written(family: KeyFamily, value: Any) -> bytes:
+    try:
+        return _json.dumps(value)
+    except (ValueError, TypeError):  # UnicodeEncodeError is a ValueError; orjson's error is a TypeError
+        raise CacheValueError(f"key family {family.name}: text with a lone surrogate is no JSON") from None
+
+
+def _text(family: KeyFamily, text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise CacheValueError(f"key family {family.name}: a field's name holds a lone surrogate") from None
+
+
+def _plain(family: KeyFamily, value: Any) -> Any:
+    """Return a model's JSON form, and anything else as it is."""
+    if not isinstance(value, BaseModel):
+        return value
+    try:
+        return value.model_dump(mode="json", warnings="error")
+    except (PydanticSerializationError, ValueError):  # their texts show the value
+        raise CacheValueError(
+            f"key family {family.name}: a {type(value).__name__} holds what it cannot write as JSON"
+        ) from None
+
+
+def _check(family: KeyFamily, value: Any) -> None:
+    """Refuse what some JSON library would refuse, change, or write in its own way.
+
+    Goes down level by level, so that neither a cycle nor shared parts can make it run away.
+    """
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner: list[Any] = []
+        for item in level:
+            kind = type(item)
+            if kind is dict:
+                if not all(type(name) is str for name in item):
+                    raise CacheValueError(f"key family {family.name}: a dictionary's keys must be text")
+                inner += item.values()
+            elif kind is list:
+                inner += item
+            elif kind is float:
+                if not math.isfinite(item):
+                    raise CacheValueError(f"key family {family.name}: NaN and infinity are no JSON")
+            elif kind is int:
+                if not -(2**63) <= item < 2**64:
+                    raise CacheValueError(f"key family {family.name}: an integer beyond 64 bits")
+            elif kind not in _SCALARS:
+                raise CacheValueError(
+                    f"key family {family.name}: a value of type {kind.__name__} is no JSON;"
+                    " JSON has dict, list, str, int, float, bool and None"
+                )
+            _check_size(family, len(inner))
+        if not inner:
+            return
+        level = inner
+    raise CacheValueError(f"key family {family.name}: more than {MAX_DEPTH} levels inside each other")
+
+
+def _check_size(family: KeyFamily, size: int) -> None:
+    if size > MAX_BYTES:
+        raise CacheValueError(f"key family {family.name}: the value takes more than {MAX_BYTES} bytes")
+
+
+def _encode_integer(family: KeyFamily, value: Any) -> bytes:
+    if type(value) is not int or not -(2**63) <= value < 2**63:
+        raise CacheValueError(f"key family {family.name}: a counter takes an integer of 64 bits")
+    return b"%d" % value
+
+
+def _decode_integer(data: bytes) -> int:
+    if _INTEGER.fullmatch(data) is None or not -(2**63) <= (value := int(data)) < 2**63:
+        raise Unreadable("no integer of 64 bits")
+    return value
+
+
+async def _run(size: int, function: Callable[[bytes], bytes], data: bytes) -> bytes:
+    """Call *function* here if *size* bytes of JSON are quickly done, otherwise in a thread."""
+    if size <= _gzip.inline:
+        return function(data)
+    return await asyncio.to_thread(function, data)

@@ -1,0 +1,153 @@
+"""The store inside the process: its bounds, and that no call is slow for what is stored."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import tracemalloc
+from collections.abc import AsyncIterator
+
+import pytest
+
+from dal.cache import CacheManager
+from dal.cache.stores.memory import MemoryStore
+from dal.errors import CacheError
+from tests.cache.conftest import Clock
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+async def kept(store: MemoryStore, keys: list[str]) -> AsyncIterator[str]:
+    for key in keys:
+        if await store.get(key) is not None:
+            yield key
+
+
+async def test_least_recently_used_entry_makes_room(clock: Clock) -> None:
+    """Beyond max_entries the entry that was used longest ago goes."""
+    store = MemoryStore(max_entries=3, clock=clock)
+    for key in "abc":
+        await store.set(key, b"", 60)
+    await store.get("a")
+    await store.set("d", b"", 60)
+    assert [key async for key in kept(store, list("abcd"))] == ["a", "c", "d"]
+
+
+async def test_bytes_are_bounded(clock: Clock) -> None:
+    """Beyond max_bytes entries go until the new one fits."""
+    store = MemoryStore(max_bytes=12_000, clock=clock)
+    for key in "abcd":
+        await store.set(key, bytes(2_000), 60)
+    await store.set("e", bytes(4_000), 60)
+    assert [key async for key in kept(store, list("abcde"))] == ["c", "d", "e"]
+
+
+async def test_value_larger_than_the_store_is_refused(clock: Clock) -> None:
+    """A value that can never fit raises and drives nothing out."""
+    store = MemoryStore(max_bytes=10_000, clock=clock)
+    await store.set("a", b"1", 60)
+    with pytest.raises(CacheError, match="the whole store may take 10000"):
+        await store.set("b", bytes(10_000), 60)
+    assert await store.get("a") == b"1"
+
+
+async def test_memory_stays_near_its_bound() -> None:
+    """What the process really takes is about max_bytes, for small and for larger values."""
+    for size in (10, 2_000):
+        tracemalloc.start()
+        store = MemoryStore(max_bytes=4 * 1024 * 1024)
+        for number in range(20_000):
+            await store.set(f"search:results:{number}", bytes(size) + b"%d" % number, 60)
+        taken, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        await store.close()
+        assert taken < 5 * 1024 * 1024
+
+
+async def test_expired_entries_are_removed_without_being_asked_for(clock: Clock) -> None:
+    """Entries that have expired go, a few in each call, so that they don't pile up."""
+    store = MemoryStore(clock=clock)
+    for number in range(1000):
+        await store.set(str(number), b"", 60)
+    clock.now += 61
+    for _ in range(300):
+        await store.get("other")
+    assert len(store._entries) == 0
+
+
+async def test_expired_entries_go_among_living_ones(clock: Clock) -> None:
+    """Entries that live longer don't keep the others from being found."""
+    store = MemoryStore(clock=clock)
+    for number in range(1000):
+        await store.set(str(number), b"", 600 if number % 2 else 60)
+    clock.now += 61
+    for _ in range(300):
+        await store.get("other")
+    assert len(store._entries) == 500
+
+
+async def test_no_call_stalls_when_all_entries_expire(clock: Clock) -> None:
+    """A hundred thousand entries that expire at once do not make one call slow."""
+    store = MemoryStore(clock=clock)
+    for number in range(100_000):
+        await store.set(str(number), b"", 60)
+    clock.now += 61
+    durations = []
+    for _ in range(1000):
+        begin = time.perf_counter()
+        await store.get("other")
+        durations.append(time.perf_counter() - begin)
+    # The median of the slowest ten, since the machine itself may stall once.
+    assert sorted(durations)[-5] < 0.002
+
+
+async def test_overwritten_and_deleted_entries_give_their_bytes_back(clock: Clock) -> None:
+    """The account of bytes ends at zero."""
+    store = MemoryStore(clock=clock)
+    for _ in range(10):
+        await store.set("a", bytes(100), 60)
+        await store.set_hash("a", {b"x": bytes(50)}, 60)
+    await store.delete("a")
+    assert store._bytes == 0
+
+
+async def test_entry_ends_at_the_end_of_its_time(clock: Clock) -> None:
+    """An entry of 60 seconds is there before 60 seconds have passed, and not after."""
+    store = MemoryStore(clock=clock)
+    await store.set("a", b"", 60)
+    clock.now += 59.999
+    before = await store.get("a")
+    clock.now += 0.001
+    assert (before, await store.get("a")) == (b"", None)
+
+
+async def test_disconnect_forgets() -> None:
+    """What memory:// holds ends with the connection."""
+    cache = CacheManager("memory://")
+    async with cache:
+        await cache.set("session:a", {"a": 1})
+    async with cache:
+        assert await cache.get("session:a") is None
+
+
+async def test_bounds_come_from_the_url() -> None:
+    """max_entries is an option of the URL."""
+    async with CacheManager("memory://?max_entries=1&max_bytes=100000") as cache:
+        await cache.set("config:system:1", 1)
+        await cache.set("config:system:2", 2)
+        assert await cache.get("config:system:1") is None
+
+
+def test_cache_of_an_ended_event_loop_can_be_connected_again() -> None:
+    """A loop that ended without disconnect leaves a cache that another loop can connect."""
+    cache = CacheManager("memory://")
+    asyncio.run(cache.connect())
+
+    async def again() -> int | None:
+        async with cache:
+            return await cache.increment("rate_limit:api:::1")
+
+    assert asyncio.run(again()) == 1

@@ -1,0 +1,325 @@
+"""The Redis store when the server or the network misbehaves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+import time
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from dal.cache import CacheManager
+from dal.errors import CacheError, CacheUnavailable
+from tests.cache.conftest import RedisBackend
+from tests.servers import RedisServer, free_port
+
+LIMIT = "rate_limit:api:127.0.0.1"
+
+CALLS: dict[str, Callable[[CacheManager], Awaitable[object]]] = {
+    "get": lambda cache: cache.get("search:results:a"),
+    "get session": lambda cache: cache.get("session:a"),
+    "set": lambda cache: cache.set("search:results:a", 1),
+    "set session": lambda cache: cache.set("session:a", {"a": 1}),
+    "delete": lambda cache: cache.delete("search:results:a"),
+    "increment": lambda cache: cache.increment(LIMIT),
+}
+
+every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[int]:
+    """A port on which *serve* answers each connection."""
+    tasks = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                await serve(reader, writer)
+        finally:
+            tasks.discard(task)
+            writer.close()
+
+    port = free_port()
+    server = await asyncio.start_server(connected, "127.0.0.1", port)
+    try:
+        yield port
+    finally:
+        server.close()
+        for task in list(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@every_call
+@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+async def test_frozen_server_is_unavailable_in_time(
+    redis_server: RedisServer, call: Callable[[CacheManager], Awaitable[object]], warm: bool
+) -> None:
+    """A server that accepts and never answers costs a caller the timeout, with or without a connection."""
+    async with CacheManager(f"{redis_server.url}?timeout=0.2") as cache:
+        if warm:
+            await cache.get("search:results:a")
+        redis_server.freeze()
+        try:
+            begin = time.perf_counter()
+            with pytest.raises(CacheUnavailable, match=r"within 0\.2 s|in time"):
+                await call(cache)
+            assert time.perf_counter() - begin < 0.2 + 0.3
+        finally:
+            redis_server.thaw()
+
+
+async def test_waiting_for_a_turn_counts_against_the_timeout(redis_server: RedisServer) -> None:
+    """A hundred calls to a frozen server all end within one timeout, waiting ones too."""
+    async with CacheManager(f"{redis_server.url}?timeout=0.3") as cache:
+        redis_server.freeze()
+        try:
+            begin = time.perf_counter()
+            calls = (cache.get("search:results:a") for _ in range(100))
+            results = await asyncio.gather(*calls, return_exceptions=True)
+            assert time.perf_counter() - begin < 1
+        finally:
+            redis_server.thaw()
+        assert {type(result) for result in results} == {CacheUnavailable}
+
+
+async def test_thawed_server_is_used_again(redis_server: RedisServer) -> None:
+    """After an outage calls work, and no answer of before is taken for one of now."""
+    async with CacheManager(f"{redis_server.url}?timeout=0.2") as cache:
+        await cache.set("search:results:a", "a")
+        await cache.set("search:results:b", "b")
+        redis_server.freeze()
+        with pytest.raises(CacheUnavailable):
+            await cache.get("search:results:a")
+        redis_server.thaw()
+        assert await cache.get("search:results:b") == "b"
+
+
+async def test_disconnect_from_a_frozen_server_ends(redis_server: RedisServer) -> None:
+    """disconnect does not wait for a server that does not answer."""
+    cache = CacheManager(f"{redis_server.url}?timeout=0.2")
+    await cache.connect()
+    await cache.get("search:results:a")
+    redis_server.freeze()
+    try:
+        async with asyncio.timeout(2):
+            await cache.disconnect()
+    finally:
+        redis_server.thaw()
+
+
+@every_call
+async def test_no_server_is_unavailable(call: Callable[[CacheManager], Awaitable[object]]) -> None:
+    """Where nobody listens the application comes up, and each call raises CacheUnavailable."""
+    async with CacheManager(f"redis://127.0.0.1:{free_port()}") as cache:
+        with pytest.raises(CacheUnavailable, match="cannot be reached"):
+            await call(cache)
+
+
+@every_call
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00\xff\xff\r\n", b"$5\r\nab"]
+)
+async def test_broken_answer_is_unavailable(
+    call: Callable[[CacheManager], Awaitable[object]], answer: bytes
+) -> None:
+    """Whatever comes instead of an answer, the error is one of ours."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(answer)
+        await writer.drain()
+
+    async with listening(serve) as port, CacheManager(f"redis://127.0.0.1:{port}") as cache:
+        with pytest.raises(CacheUnavailable):
+            await call(cache)
+
+
+async def test_connections_closed_while_idle_are_replaced(redis: RedisBackend) -> None:
+    """A server that closed all idle connections causes no error."""
+    await redis.cache.set("search:results:a", 1)
+    await asyncio.gather(*(redis.cache.get("search:results:a") for _ in range(8)))
+    await redis.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")  # type: ignore[no-untyped-call]
+    values = await asyncio.gather(*(redis.cache.get("search:results:a") for _ in range(8)))
+    assert values == [1] * 8
+
+
+async def test_more_callers_than_connections_all_get_theirs(redis: RedisBackend) -> None:
+    """Five hundred calls at once are served over a bounded number of connections."""
+    for number in range(10):
+        await redis.cache.set(f"search:results:{number}", number)
+    values = await asyncio.gather(*(redis.cache.get(f"search:results:{n % 10}") for n in range(500)))
+    assert values == [n % 10 for n in range(500)]
+
+
+async def test_cancelled_calls_mix_no_answers(redis: RedisBackend) -> None:
+    """Cancelled calls end as cancelled, and those after them get their own answers."""
+    for number in range(10):
+        await redis.cache.set(f"search:results:{number}", number)
+    cancelled = 0
+    for steps in range(300):
+        tasks = [asyncio.create_task(redis.cache.get(f"search:results:{n}")) for n in range(10)]
+        for _ in range(steps % 15):
+            await asyncio.sleep(0)
+        for task in tasks[::2]:
+            cancelled += task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        for number, result in enumerate(results):
+            assert result == number or (number % 2 == 0 and isinstance(result, asyncio.CancelledError))
+    assert cancelled > 100
+
+
+async def test_lost_answer_to_an_increment_is_counted_once(
+    redis_server: RedisServer, redis: RedisBackend
+) -> None:
+    """An increment whose answer is lost raises and is not repeated."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_server, from_client = await asyncio.open_connection("127.0.0.1", redis_server.port)
+        try:
+            while request := await reader.read(65536):
+                from_client.write(request)
+                answer = await to_server.read(65536)
+                if b"INCR" in request:
+                    return
+                writer.write(answer)
+        finally:
+            from_client.close()
+
+    async with listening(serve) as port, CacheManager(f"redis://127.0.0.1:{port}?timeout=5") as cache:
+        with pytest.raises(CacheUnavailable):
+            await cache.increment(LIMIT)
+    assert await redis.raw(LIMIT) == b"1"
+
+
+async def test_counter_without_an_end_is_given_one(redis: RedisBackend) -> None:
+    """A counter that another program left without a time to live gets the family's."""
+    await redis.put(LIMIT, b"5")
+    await redis.cache.increment(LIMIT)
+    assert 59_000 < await redis.client.pttl(LIMIT) <= 60_000
+
+
+async def test_refused_increment_leaves_the_key_alone(redis: RedisBackend) -> None:
+    """A key of another type neither counts nor gets a time to live."""
+    await redis.put(LIMIT, {b"a": b"1"})
+    with pytest.raises(CacheError):
+        await redis.cache.increment(LIMIT)
+    assert await redis.client.pttl(LIMIT) == -1
+
+
+async def test_refusal_quotes_no_key(redis_server: RedisServer, redis: RedisBackend) -> None:
+    """A server's refusal, which repeats what it was sent, is not shown."""
+    await redis.client.execute_command(  # type: ignore[no-untyped-call]
+        "ACL", "SETUSER", "reader", "on", ">pw", "~other:*", "+@all"
+    )
+    async with CacheManager(f"redis://reader:pw@127.0.0.1:{redis_server.port}?timeout=5") as cache:
+        for call in CALLS.values():
+            with pytest.raises(CacheError, match="refused") as raised:
+                await call(cache)
+            shown = "".join(traceback.format_exception(raised.value))
+            assert not any(key in shown for key in ("'search:results:a'", "'session:a'", f"'{LIMIT}'"))
+
+
+async def test_wrong_password_says_so_and_is_not_shown() -> None:
+    """A refused login is told, without the password."""
+    with RedisServer(password="right") as server:
+        async with CacheManager(f"redis://:s3cr3t@127.0.0.1:{server.port}?timeout=5") as cache:
+            with pytest.raises(CacheUnavailable, match="refused the login") as raised:
+                await cache.get("session:a")
+    assert "s3cr3t" not in "".join(traceback.format_exception(raised.value))
+
+
+async def test_right_password_is_accepted() -> None:
+    """The password of the URL is used."""
+    with RedisServer(password="s3cr3t") as server:
+        async with CacheManager(f"{server.url}?timeout=5") as cache:
+            assert await cache.increment(LIMIT) == 1
+
+
+async def test_server_that_repeats_the_login_does_not_show_it() -> None:
+    """An answer that quotes the password, as old servers give, is not passed on."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            writer.write(b"-ERR unknown command 'HELLO', with args beginning with: 'AUTH' 's3cr3t'\r\n")
+
+    async with listening(serve) as port, CacheManager(f"redis://:s3cr3t@127.0.0.1:{port}?timeout=5") as cache:
+        with pytest.raises(CacheError) as raised:
+            await cache.get("session:a")
+    assert "s3cr3t" not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that nobody trusts, with its key in the same file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not on the PATH: apt-get install openssl")
+    file = tmp_path_factory.mktemp("tls") / "server.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=cache"
+    command += " -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run(
+        [*command.split(), "-keyout", file, "-out", f"{file}.crt"], check=True, capture_output=True
+    )
+    file.write_text(file.read_text() + Path(f"{file}.crt").read_text())
+    return file
+
+
+async def test_certificate_is_checked(certificate: Path) -> None:
+    """rediss:// refuses a server whose certificate is signed by nobody that is trusted."""
+    with RedisServer(certificate=certificate) as server:
+        async with CacheManager(f"{server.url}?timeout=5") as cache:
+            with pytest.raises(CacheUnavailable, match="cannot be reached"):
+                await cache.get("session:a")
+
+
+async def test_name_in_the_certificate_is_checked(certificate: Path) -> None:
+    """rediss:// refuses a trusted certificate that is for another name."""
+    with RedisServer(certificate=certificate) as server:
+        async with CacheManager(f"rediss://localhost:{server.port}?timeout=5&cafile={certificate}") as cache:
+            with pytest.raises(CacheUnavailable, match="cannot be reached"):
+                await cache.get("session:a")
+
+
+async def test_trusted_certificate_is_accepted(certificate: Path) -> None:
+    """rediss:// works with a certificate that cafile names."""
+    with RedisServer(certificate=certificate) as server:
+        async with CacheManager(f"{server.url}?timeout=5&cafile={certificate}") as cache:
+            assert await cache.increment(LIMIT) == 1
+
+
+async def test_database_of_the_url_is_used(redis_server: RedisServer, redis: RedisBackend) -> None:
+    """Two databases of one server are two caches."""
+    async with (
+        CacheManager(f"{redis_server.url}/1?timeout=5") as cache,
+        Redis(port=redis_server.port, db=1) as other,
+    ):
+        await cache.set("config:system:1", 1)
+        assert (await other.exists("config:system:1"), await redis.cache.get("config:system:1")) == (1, None)
+
+
+async def test_set_session_is_one_transaction(redis: RedisBackend) -> None:
+    """A reader never sees a session without fields, or with those of two."""
+    await redis.cache.set("session:a", {"a": 0, "b": 0})
+    seen = []
+
+    async def read() -> None:
+        seen.extend([await redis.cache.get("session:a") for _ in range(200)])
+
+    async def write() -> None:
+        for number in range(200):
+            await redis.cache.set("session:a", {"a": number, "b": number})
+
+    await asyncio.gather(read(), write())
+    assert all(session is not None and session["a"] == session["b"] for session in seen)
