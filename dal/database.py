@@ -10,8 +10,10 @@ import asyncio
 import contextvars
 import copy
 import logging
+import os
 import sys
 import time
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Self, TypeVar
@@ -29,6 +31,18 @@ T = TypeVar("T")
 _echo = logging.getLogger("dal.sql")
 
 _TEXTS_KEPT = 512  # queries given as strings whose compiled form is kept
+
+
+_connected: weakref.WeakSet[DatabaseManager] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """A forked process has the connections' descriptors but none of their threads."""
+    for manager in list(_connected):
+        manager._loop = None
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class DatabaseManager(Executor):
@@ -74,6 +88,7 @@ class DatabaseManager(Executor):
         except BaseException:
             self._loop = None
             raise
+        _connected.add(self)
         self._database = Database(self._url, engine=self._engine)
         await self._database.connect()
 

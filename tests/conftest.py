@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from blockbuster import blockbuster_ctx
 
 from dal.database import DatabaseManager
 from dal.settings import Settings
@@ -54,6 +55,19 @@ def nothing_left_behind() -> Iterator[None]:
     for thread in left:
         thread.join(5)
     assert not [thread for thread in left if thread.is_alive()], "a driver's thread outlived its test"
+
+
+@pytest.fixture(autouse=True)
+def nothing_blocks_the_loop() -> Iterator[None]:
+    """A call of `dal` that would block the event loop fails its test.
+
+    Files are left out: settings, queries and certificates are read when an application starts.
+    """
+    with blockbuster_ctx(scanned_modules=["dal"]) as watch:
+        for name, function in watch.functions.items():
+            if name.startswith(("os.", "io.", "ssl.")):
+                function.deactivate()
+        yield
 
 
 @pytest.fixture(autouse=True)

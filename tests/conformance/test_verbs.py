@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import aclosing
 from pathlib import Path
 
@@ -275,6 +276,24 @@ def test_a_call_from_another_event_loop_is_refused(url: str, settings: Settings)
         with asyncio.Runner() as second, pytest.raises(UsageError, match="event loop"):
             second.run(use())
         first.run(db.disconnect())
+
+
+async def test_a_forked_process_must_connect_anew(db: DatabaseManager) -> None:
+    """It has no thread that would answer; the parent's connections go on."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            await db.fetch_value("SELECT 1")
+        except UsageError as error:
+            os.write(writing, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        assert "not connected" in answer.read()
+    os.waitpid(pid, 0)
+    assert await db.fetch_value("SELECT 1") == 1
 
 
 @pytest.mark.parametrize("bad", ["oracle://h/d", "sqlit:///x.db", "x.db", "postgre"])

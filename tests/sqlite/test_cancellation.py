@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
@@ -307,3 +308,13 @@ async def _undone(db: DatabaseManager) -> None:
             raise LookupError
     except LookupError:
         pass
+
+
+async def test_borrowed_connections_do_not_pile_up(db: DatabaseManager) -> None:
+    """A storm of streams opens connections; afterwards those that are not kept are gone."""
+    threads = threading.active_count()
+    for _ in range(5):
+        await asyncio.gather(*(by_stream(db, -1) for _ in range(16)))
+    async with asyncio.timeout(10):
+        while threading.active_count() > threads + 2:
+            await asyncio.sleep(0.01)

@@ -54,7 +54,7 @@ class SqliteEngine:
         self.file = file
         self._reader_count = readers
         self._max_waiting = max_waiting
-        self._workers: list[Worker] = []
+        self._workers: set[Worker] = set()
 
     def encoders(self, declared: ParameterType | None) -> Encoders:
         """See `Engine.encoders`."""
@@ -84,15 +84,17 @@ class SqliteEngine:
             raise
         self._writer = Writer(writer, self._max_waiting)
         self._readers = Readers(readers, self._max_waiting)
-        self._lender = Lender(partial(self._open, {"query_only": 1}), _LENT, self._max_waiting)
+        self._lender = Lender(partial(self._open, {"query_only": 1}), self._close, _LENT, self._max_waiting)
         self._finalizer = weakref.finalize(self, _stop, self._workers, self.file)
 
     async def disconnect(self) -> None:
         """Let what runs end for a few seconds, then stop it; roll back, close, remove what is temporary."""
         self._finalizer.detach()
-        await self._writer.close(_DISCONNECT_SECONDS)
-        await self._readers.close(_DISCONNECT_SECONDS)
-        await self._lender.close()
+        await asyncio.gather(
+            self._writer.close(_DISCONNECT_SECONDS),
+            self._readers.close(_DISCONNECT_SECONDS),
+            self._lender.close(_DISCONNECT_SECONDS),
+        )
         await self._close_workers()
         self._deadlines.close()
         self.file.remove_if_temporary()
@@ -261,8 +263,12 @@ class SqliteEngine:
             if isinstance(error, sqlite3.Error):
                 raise self.file.explained(translated(error)) from error
             raise
-        self._workers.append(worker)
+        self._workers.add(worker)
         return worker
+
+    async def _close(self, worker: Worker) -> None:
+        self._workers.discard(worker)
+        await worker.close()
 
     async def _prepare(self, worker: Worker, settings: dict[str, object]) -> None:
         loop = asyncio.get_running_loop()
@@ -281,11 +287,10 @@ class SqliteEngine:
             await asyncio.sleep(0.005)
 
     async def _close_workers(self) -> None:
-        while self._workers:
-            await self._workers.pop().close()
+        await asyncio.gather(*(self._close(worker) for worker in list(self._workers)))
 
 
-def _stop(workers: list[Worker], file: DatabaseFile) -> None:
+def _stop(workers: set[Worker], file: DatabaseFile) -> None:
     """End the threads of an engine that was dropped without disconnect."""
     for worker in workers:
         worker.stop()

@@ -8,6 +8,7 @@ them, opened when needed: neither can stop the single statements.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import random
 from collections import deque
@@ -104,10 +105,20 @@ def _never(connection: Connection) -> Worker:
 
 
 class Lender:
-    """Lends reading connections for longer than a statement, at most *limit* at once."""
+    """Lends reading connections for longer than a statement, at most *limit* at once.
 
-    def __init__(self, open_worker: Callable[[], Awaitable[Worker]], limit: int, max_waiting: int) -> None:
+    Connections are opened and closed by tasks of the lender's own: a caller who leaves breaks neither.
+    """
+
+    def __init__(
+        self,
+        open_worker: Callable[[], Awaitable[Worker]],
+        close_worker: Callable[[Worker], Awaitable[None]],
+        limit: int,
+        max_waiting: int,
+    ) -> None:
         self._open_worker = open_worker
+        self._close_worker = close_worker
         self._limit = limit
         self._max_waiting = max_waiting
         self._lent = 0
@@ -115,6 +126,7 @@ class Lender:
         self._line: deque[Loan] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._all_back = asyncio.Event()  # set only while closing
 
     def submit(self, loan: Loan) -> None:
         """Put *loan* in line.
@@ -130,20 +142,25 @@ class Lender:
     def give_back(self, worker: Worker) -> None:
         """Take back a connection that is outside of any transaction."""
         self._lent -= 1
-        if self._closed or len(self._kept) >= _KEPT:
-            self._background(worker.close())
+        if self._closed:  # whoever closes the lender closes its connections
+            if not self._lent:
+                self._all_back.set()
+        elif len(self._kept) >= _KEPT:
+            self._background(self._close_worker(worker))
         else:
             self._kept.append(worker)
         self._next()
 
-    async def close(self) -> None:
-        """Turn away those in line and close what is not lent; the rest closes when given back."""
+    async def close(self, patience: float) -> None:
+        """Turn away those in line; wait up to *patience* seconds for what is lent."""
         self._closed = True
         for loan in self._line:
             loan.settle(None, UsageError("the database was disconnected before this call had its turn"))
         self._line.clear()
-        while self._kept:
-            await self._kept.pop().close()
+        if self._lent:
+            with contextlib.suppress(TimeoutError):  # a block or a stream left open: closing ends it
+                async with asyncio.timeout(patience):
+                    await self._all_back.wait()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -159,7 +176,6 @@ class Lender:
                 self._background(self._open_for(loan))
 
     async def _open_for(self, loan: Loan) -> None:
-        """Open a connection in a task of our own: a caller who leaves cannot break it half way."""
         try:
             worker = await self._open_worker()
         except Exception as error:
