@@ -8,11 +8,12 @@ each carries a token, because a prepared statement in the cache is not asked aga
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
-from dal.errors import ConfigurationError
+from dal.errors import ConfigurationError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,10 +89,12 @@ class Connection(sqlite3.Connection):
     """A connection that runs jobs and refuses what would break the promises around it.
 
     Attributes:
+        path: The database file.
         running: The job whose statement runs now; another thread may interrupt it.
         refused: What the guard refused last, for the error's message.
     """
 
+    path: str
     running: Job[Any] | None = None
     refused: str | None = None
     _trusted = False
@@ -108,6 +111,29 @@ class Connection(sqlite3.Connection):
         finally:
             self._trusted = False
 
+    def begin_write(self) -> None:
+        """Begin a transaction that writes.
+
+        Raises:
+            StorageError: The file is no longer the one that was opened. SQLite itself does not look in
+                WAL mode, and would go on writing to a file that nobody can find.
+        """
+        self.own(BEGIN_WRITE)
+        self.check_file()
+
+    def check_file(self) -> None:
+        """Raise StorageError, and roll back, if the file was deleted or replaced since it was opened."""
+        try:
+            found = os.stat(self.path)
+            same = (found.st_dev, found.st_ino) == self._identity
+        except FileNotFoundError:
+            same = False
+        if not same:
+            self.leave_transaction()
+            raise StorageError(
+                f"{self.path} was deleted or replaced while it was open; nothing was written; connect anew"
+            )
+
     def leave_transaction(self) -> None:
         """Roll back whatever is open; an interrupt meant for a statement may hit the ROLLBACK."""
         while self.in_transaction:
@@ -117,8 +143,8 @@ class Connection(sqlite3.Connection):
                 if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
                     raise
 
-    def prepare(self, settings: dict[str, object]) -> None:
-        """Make the *settings*, read each back, and set the guard.
+    def prepare(self, path: str, settings: dict[str, object]) -> None:
+        """Make the *settings* on the database at *path*, read each back, and set the guard.
 
         Raises:
             ConfigurationError: A setting did not hold.
@@ -128,6 +154,8 @@ class Connection(sqlite3.Connection):
             held = execute(self, f"PRAGMA {name}").fetchone()[0]
             if held != value:
                 raise ConfigurationError(f"SQLite keeps PRAGMA {name} at {held!r}, {value!r} is needed")
+        opened = os.stat(path)
+        self.path, self._identity = path, (opened.st_dev, opened.st_ino)
         self.set_authorizer(self._authorize)
 
     def _authorize(

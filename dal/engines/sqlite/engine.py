@@ -72,7 +72,7 @@ class SqliteEngine:
                 f"SQLite {sqlite3.sqlite_version} is too old for {sys.executable}; 3.37 or later is needed"
             )
         loop = asyncio.get_running_loop()
-        self._deadlines = Deadlines(loop)
+        self._deadlines = Deadlines(loop, self.file.explained)
         self._outbox = Outbox(loop)
         await asyncio.to_thread(self.file.make)
         try:
@@ -273,9 +273,10 @@ class SqliteEngine:
     async def _prepare(self, worker: Worker, settings: dict[str, object]) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + _OPEN_SECONDS
+        path = str(self.file.path.absolute())
         while True:
             try:
-                await worker.call(lambda connection: connection.prepare(settings))
+                await worker.call(lambda connection: connection.prepare(path, settings))
                 return
             except sqlite3.OperationalError as error:
                 if not is_locked(error):
@@ -293,5 +294,5 @@ class SqliteEngine:
 def _stop(workers: set[Worker], file: DatabaseFile) -> None:
     """End the threads of an engine that was dropped without disconnect."""
     for worker in workers:
-        worker.stop()
+        worker.drop()
     file.remove_if_temporary()

@@ -8,10 +8,11 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
-from dal.errors import CannotOpen, ConfigurationError, CorruptDatabase, DalError, DatabaseError
+from dal.errors import CannotOpen, ConfigurationError, CorruptDatabase, DalError, DiskFull, StorageError
 
 _MEMORY = ":memory:"
 _FASTEST_FOLDER = Path("/dev/shm")
+_REFUSED_WRITE = "SQLITE_READONLY"  # the connection is for reading; nothing is wrong with the file
 
 
 class DatabaseFile:
@@ -75,13 +76,17 @@ class DatabaseFile:
             self._temporary = None
 
     def explained(self, error: DalError) -> DalError:
-        """Return *error*, which came up while the file was opened, with the file's name and the way out."""
-        if not isinstance(error, DatabaseError):
+        """Return *error* with the file's name and the way out, if it is the file that is at fault."""
+        if not isinstance(error, (StorageError, CannotOpen)) or error.code in (None, _REFUSED_WRITE):
             return error
         if isinstance(error, CorruptDatabase):
             advice = "it is damaged, encrypted, or no SQLite database; restore it, or name another file"
+        elif isinstance(error, DiskFull):
+            advice = "free some space; nothing of this transaction was kept"
+        elif not self.path.exists():
+            advice = "the file is gone; restore it, and connect anew"
         elif not os.access(self.path, os.R_OK | os.W_OK):
             advice = "this user may not read and write it; change its owner or its mode"
         else:
             advice = "check the file, its folder (SQLite writes beside it) and the disk"
-        return type(error)(f"cannot open {self.path}: {error.args[0]}; {advice}", code=error.code, sent=False)
+        return type(error)(f"{self.path}: {error.args[0]}; {advice}", code=error.code, sent=error.sent)

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from dal.engines.sqlite.connection import Connection
 from dal.engines.sqlite.errors import translated
-from dal.errors import DatabaseError, LockTimeout, OutcomeUnknown, PoolTimeout, QueryTimeout
+from dal.errors import DalError, DatabaseError, LockTimeout, OutcomeUnknown, PoolTimeout, QueryTimeout
 
 T = TypeVar("T")
 
@@ -117,8 +117,9 @@ class CommitJob(Job[None]):
 class Deadlines:
     """Waits for jobs, each until its deadline, with one timer for all of them."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, explained: Callable[[DalError], DalError]) -> None:
         self._loop = loop
+        self._explained = explained
         self._jobs: set[Job[Any]] = set()
         self._due = math.inf
         self._timer: asyncio.TimerHandle | None = None
@@ -143,7 +144,7 @@ class Deadlines:
             job.abandon()
             raise
         except Exception as error:
-            better = translated(error)
+            better = self._explained(translated(error))
             if better is error:
                 raise
             raise better from error

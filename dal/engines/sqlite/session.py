@@ -169,6 +169,7 @@ def _inside(work: Callable[[Connection], T], connection: Connection) -> T:
 
 
 def _commit(connection: Connection) -> None:
+    connection.check_file()
     connection.own(own.COMMIT)
 
 

@@ -12,10 +12,9 @@ flag from the one that constructs it.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from queue import SimpleQueue
 from typing import Any
 
@@ -58,10 +57,13 @@ class Worker:
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
+        self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[tuple[Run, Done] | None] = SimpleQueue()
         self._stopped = False
         self._aiosqlite: aiosqlite.Connection | None = None
-        self._serving: asyncio.Task[None] | None = None
+        self._entered: Coroutine[Any, Any, Any] | None = None
+        self._left: asyncio.Future[Any] | None = None
+        self._dropped = False
         self._connection: Connection | None = None
 
     async def open(self, uri: str) -> None:
@@ -74,7 +76,10 @@ class Worker:
             uri, timeout=0, cached_statements=512, factory=Connection
         )
         await self._aiosqlite
-        self._serving = asyncio.create_task(self._enter(self._aiosqlite), context=contextvars.Context())
+        # See Connection.executescript. Not a task: nobody should cancel it, and a loop that is closed
+        # without disconnect would complain of it.
+        self._entered = self._aiosqlite.executescript(self._serve)
+        self._left = self._entered.send(None)  # type: ignore[func-returns-value]  # it is the future
 
     def submit(self, run: Run, done: Done) -> None:
         """Have ``run(connection)`` called in the thread, then ``done(value, error)`` on the loop."""
@@ -105,16 +110,19 @@ class Worker:
         self._stopped = True
         self._queue.put(None)
 
+    def drop(self) -> None:
+        """End the thread of a connection that nobody will close. Callable from any thread."""
+        self._dropped = True
+        self.stop()
+
     async def close(self) -> None:
         """Finish the work that was submitted, roll back what is open, close the connection."""
         self.stop()
-        if self._serving is not None:
-            await asyncio.wait([self._serving])
+        if self._left is not None and self._entered is not None:
+            await asyncio.wait([self._left])
+            self._entered.close()
         if self._aiosqlite is not None:
             await self._aiosqlite.close()
-
-    async def _enter(self, connection: aiosqlite.Connection) -> None:
-        await connection.executescript(self._serve)  # see Connection.executescript
 
     def _serve(self, connection: Connection) -> None:
         self._connection = connection
@@ -130,6 +138,16 @@ class Worker:
         connection.leave_transaction()
         connection.set_authorizer(None)  # it refers back to the connection
         self._connection = None
+        if self._dropped:
+            self._close_alone(connection)
+
+    def _close_alone(self, connection: Connection) -> None:
+        """Close in the thread, where no loop is needed, and have aiosqlite end the thread."""
+        connection.close()
+        if self._loop.is_closed():  # aiosqlite would answer it, fail, and print a traceback
+            threading.Event().wait()  # a daemon: it ends with the process
+        elif self._aiosqlite is not None:
+            self._aiosqlite.stop()
 
 
 async def constructed_in_daemon_thread(uri: str, **options: Any) -> aiosqlite.Connection:

@@ -15,17 +15,18 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from typing import Any, TypeAlias, TypeVar
 
-from dal.engines.sqlite.connection import BEGIN_WRITE, COMMIT, Connection
+from dal.engines.sqlite.connection import COMMIT, Connection
 from dal.engines.sqlite.errors import is_locked, primary_code
 from dal.engines.sqlite.jobs import Abandoned, Job
 from dal.engines.sqlite.statements import within_savepoint
 from dal.engines.sqlite.worker import Worker
-from dal.errors import TooManyWaiters, UsageError
+from dal.errors import StorageError, TooManyWaiters, UsageError
 from dal.queries.statement import Statement
 
 T = TypeVar("T")
@@ -83,7 +84,7 @@ class Turn(Job[Any]):
 
 
 def _begin(connection: Connection) -> None:
-    connection.own(BEGIN_WRITE)
+    connection.begin_write()
 
 
 @dataclass(slots=True)
@@ -231,8 +232,8 @@ def commit_together(writes: list[AnyWrite], connection: Connection) -> Outcome:
     """Run *writes* in one transaction, in the connection's thread."""
     outcome = Outcome()
     try:
-        connection.own(BEGIN_WRITE)
-    except sqlite3.Error as error:
+        connection.begin_write()
+    except (sqlite3.Error, StorageError) as error:
         return _not_begun(writes, error, connection)
     applied: list[tuple[AnyWrite, Any]] = []
     survivors = _apply(writes, connection, applied, outcome)
@@ -243,13 +244,14 @@ def commit_together(writes: list[AnyWrite], connection: Connection) -> Outcome:
     return outcome
 
 
-def _not_begun(writes: list[AnyWrite], error: sqlite3.Error, connection: Connection) -> Outcome:
+def _not_begun(writes: list[AnyWrite], error: Exception, connection: Connection) -> Outcome:
     connection.leave_transaction()
     if is_locked(error):
         return Outcome(pending=writes, locked=True)
     if primary_code(error) == sqlite3.SQLITE_INTERRUPT:  # meant for a statement that was just over
         return commit_together(writes, connection)
-    return Outcome(settled=[(write, None, _own_copy(error)) for write in writes])
+    # Copies: one error object would carry the traceback of one caller to the next.
+    return Outcome(settled=[(write, None, copy(error)) for write in writes])
 
 
 def _apply(
@@ -307,10 +309,3 @@ def _merge(outcome: Outcome, part: Outcome) -> None:
     outcome.settled.extend(part.settled)
     outcome.pending = list(chain(outcome.pending, part.pending))
     outcome.locked = outcome.locked or part.locked
-
-
-def _own_copy(error: sqlite3.Error) -> sqlite3.Error:
-    """An error of one's own: one that is shared would carry one caller's traceback to another."""
-    copy = type(error)(*error.args)
-    copy.__dict__.update(error.__dict__)
-    return copy

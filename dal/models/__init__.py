@@ -1,0 +1,1 @@
+"""Canonical Pydantic models, one module for each system."""

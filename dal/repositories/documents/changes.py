@@ -1,0 +1,28 @@
+"""What a change of a document makes stale: the cached copies of it, and every answer to a search.
+
+Any answer may show the document, so all of them go: the rows of search_cache with the change, their copies
+once it is committed. The new generation keeps out the answers that are still on their way.
+"""
+
+from __future__ import annotations
+
+from dal.cache import FAMILIES
+from dal.repositories.copies import CachedCopies
+from dal.repositories.documents.queries import QUERIES
+from dal.transaction import Transaction
+
+DOCUMENT_COPIES = FAMILIES["content_processed"]
+ANSWER_COPIES = FAMILIES["search_results"]
+
+
+async def document_changed(tx: Transaction, copies: CachedCopies, *content_hashes: str) -> None:
+    """Forget what *tx* made stale by changing a document.
+
+    Args:
+        content_hashes: What the document was known by before the change, and is after it.
+    """
+    await tx.execute(QUERIES.begin_search_generation)
+    answers = await tx.fetch_all(QUERIES.delete_searches)
+    keys = {ANSWER_COPIES.key(query_hash=answer.query_hash) for answer in answers}
+    keys |= {DOCUMENT_COPIES.key(content_hash=content_hash) for content_hash in content_hashes}
+    copies.forget_after(tx, keys)

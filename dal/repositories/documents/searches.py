@@ -1,0 +1,188 @@
+"""The search for documents, and its stored answers: the tables search_cache and search_generation.
+
+A search asks the cache, then search_cache, then the full-text index. The index is read beside the writer. Its
+answer is stored only if no document has changed since: every change begins a new generation, in its own
+transaction, and an answer of another generation is not taken. A change also removes every stored answer, so
+that those which are there are good until they expire.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from pydantic import TypeAdapter
+
+from dal.errors import ConflictError, DiskFull, ParameterError, ReadOnlyDatabase, WaitError
+from dal.executor import Executor
+from dal.models.documents import SearchCacheEntry, SearchGeneration, SearchResult
+from dal.repositories.copies import CachedCopies
+from dal.repositories.documents.changes import ANSWER_COPIES
+from dal.repositories.documents.queries import QUERIES, checked_page_size
+from dal.repositories.snapshots import snapshot
+from dal.transaction import Transaction
+
+MAX_WORDS_LENGTH = 1000
+
+_RESULTS = TypeAdapter(list[SearchResult])
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchAnswer:
+    """The answer to a search.
+
+    Attributes:
+        results: Best match first.
+        origin: What answered: the cache, the search_cache table, or the full-text index.
+    """
+
+    results: list[SearchResult]
+    origin: Literal["cache", "table", "index"]
+
+    @property
+    def is_hit(self) -> bool:
+        """True if the index was not asked."""
+        return self.origin != "index"
+
+
+class SearchCacheRepository:
+    """Stored answers to searches. `ProcessedDocumentRepository.search` keeps them up to date."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    async def generation(self) -> int | None:
+        """Return which generation of the documents a search sees now; None if its row is lost."""
+        row: SearchGeneration | None = await self._executor.fetch_one(QUERIES.search_generation)
+        return None if row is None else row.generation
+
+    async def get(self, query_hash: str, *, now: datetime | None = None) -> SearchCacheEntry | None:
+        """Return a stored answer, unless it has expired."""
+        return await self._executor.fetch_one(
+            QUERIES.cached_search, {"query_hash": query_hash, "now": now or datetime.now(UTC)}
+        )
+
+    async def put(
+        self,
+        words: str,
+        page_size: int,
+        results: Iterable[SearchResult],
+        *,
+        generation: int | None,
+        expires_at: datetime,
+    ) -> bool:
+        """Store an answer in place of an older one; False if documents have changed since it was read.
+
+        Args:
+            generation: What `generation` said in the snapshot in which the answer was read.
+        """
+        stored = await self._executor.execute(
+            QUERIES.put_search,
+            {
+                "query_hash": search_hash(words, page_size),
+                "query_text": _plain(words),
+                "page_size": page_size,
+                "results": [result.model_dump(mode="json") for result in results],
+                "generation": generation,
+                "expires_at": expires_at,
+            },
+        )
+        return stored > 0
+
+    async def delete_expired(self, *, now: datetime | None = None, batch_size: int = 500) -> int:
+        """Remove every expired row and return how many there were.
+
+        Each batch is a transaction of its own, so that writers wait for one batch at most.
+        """
+        params = {"now": now or datetime.now(UTC), "batch_size": checked_page_size(batch_size)}
+        total = 0
+        while True:
+            deleted = await self._executor.execute(QUERIES.delete_expired_searches, params)
+            total += deleted
+            if deleted < batch_size:
+                return total
+
+
+class DocumentSearch:
+    """The way of a search through the cache, the table and the index."""
+
+    def __init__(self, executor: Executor, copies: CachedCopies) -> None:
+        self._executor = executor
+        self._copies = copies
+        self._rows = SearchCacheRepository(executor)
+
+    async def answer(self, words: str, page_size: int, now: datetime) -> SearchAnswer:
+        """See `ProcessedDocumentRepository.search`."""
+        words, page_size = _plain(words), checked_page_size(page_size)
+        if isinstance(self._executor, Transaction):
+            return SearchAnswer(await _ask_index(self._executor, words, page_size), "index")
+        query_hash = search_hash(words, page_size)
+        copy = await self._copies.get(ANSWER_COPIES.key(query_hash=query_hash), _RESULTS)
+        if copy is not None:
+            return SearchAnswer(copy, "cache")
+        entry = await self._rows.get(query_hash, now=now)
+        if entry is not None:
+            await self._copy(query_hash, entry.results, entry.expires_at, now)
+            return SearchAnswer(entry.results, "table")
+        async with snapshot(self._executor) as reader:
+            generation = await SearchCacheRepository(reader).generation()
+            results = await _ask_index(reader, words, page_size)
+        expires_at = now + timedelta(seconds=ANSWER_COPIES.ttl)
+        if await self._store(words, page_size, results, generation, expires_at):
+            await self._copy(query_hash, results, expires_at, now)
+        return SearchAnswer(results, "index")
+
+    async def _store(
+        self,
+        words: str,
+        page_size: int,
+        results: list[SearchResult],
+        generation: int | None,
+        expires_at: datetime,
+    ) -> bool:
+        """Store an answer of the index; False if that cannot be done, or must not."""
+        try:
+            return await self._rows.put(
+                words, page_size, results, generation=generation, expires_at=expires_at
+            )
+        except (TimeoutError, ConflictError, WaitError, ReadOnlyDatabase, DiskFull) as error:
+            _log.warning("an answer to a search could not be stored: %s", error)
+            return False
+
+    async def _copy(
+        self, query_hash: str, results: list[SearchResult], expires_at: datetime, now: datetime
+    ) -> None:
+        """Copy a stored answer to the cache, never for longer than its row is good."""
+
+        async def still_stored() -> bool:
+            entry = await self._rows.get(query_hash, now=now)
+            return entry is not None and entry.results == results
+
+        seconds = int((expires_at - now).total_seconds())
+        if seconds > 0:
+            key = ANSWER_COPIES.key(query_hash=query_hash)
+            await self._copies.put(key, _RESULTS, results, ttl=seconds, still_valid=still_stored)
+
+
+def search_hash(words: str, page_size: int) -> str:
+    """Return what a search is known by in the cache and in search_cache."""
+    return hashlib.sha256(json.dumps([_plain(words), page_size]).encode()).hexdigest()
+
+
+async def _ask_index(executor: Executor, words: str, page_size: int) -> list[SearchResult]:
+    return await executor.fetch_all(QUERIES.search_documents, {"words": words, "page_size": page_size})
+
+
+def _plain(words: str) -> str:
+    """Return *words* with one space between them, so that equal searches are known as such."""
+    plain = " ".join(words.split())
+    if len(plain) > MAX_WORDS_LENGTH:
+        raise ParameterError(f"a search has at most {MAX_WORDS_LENGTH} characters; this one has {len(plain)}")
+    return plain

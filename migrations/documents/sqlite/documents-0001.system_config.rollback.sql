@@ -1,0 +1,10 @@
+-- Undoes documents-0001.system_config, statement by statement in reverse.
+
+DELETE FROM schema_versions
+WHERE version_id = 'documents-0001.system_config';
+
+DROP TRIGGER system_config_updated_at;
+
+DROP INDEX system_config_schema_version_idx;
+
+DROP TABLE system_config;

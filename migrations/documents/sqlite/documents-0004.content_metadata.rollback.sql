@@ -1,0 +1,14 @@
+-- Undoes documents-0004.content_metadata, statement by statement in reverse.
+
+DELETE FROM schema_versions
+WHERE version_id = 'documents-0004.content_metadata';
+
+DROP TRIGGER content_metadata_updated_at;
+
+DROP INDEX content_metadata_source_id_idx;
+
+DROP INDEX content_metadata_status_idx;
+
+DROP INDEX content_metadata_technology_idx;
+
+DROP TABLE content_metadata;

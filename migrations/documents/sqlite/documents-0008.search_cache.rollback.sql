@@ -1,0 +1,10 @@
+-- Undoes documents-0008.search_cache, statement by statement in reverse.
+
+DELETE FROM schema_versions
+WHERE version_id = 'documents-0008.search_cache';
+
+DROP TRIGGER search_cache_updated_at;
+
+DROP INDEX search_cache_expires_at_idx;
+
+DROP TABLE search_cache;
