@@ -40,5 +40,7 @@ def test_the_code_has_about_twenty_lines() -> None:
 def test_every_path_that_is_named_exists() -> None:
     """In the table of where things are, and the two commands."""
     text = README.read_text()
-    named = re.findall(r"`((?:dal|sql|migrations|scripts)/[\w./]*)`", text) + ["scripts/demo", "scripts/test"]
-    assert [path for path in named if not (README.parent / path).exists()] == []
+    named = re.findall(r"`((?:dal|sql|migrations|scripts)/[\w./]*)`", text)
+    assert [
+        path for path in [*named, "scripts/demo", "scripts/test"] if not (README.parent / path).exists()
+    ] == []

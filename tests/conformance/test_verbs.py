@@ -278,6 +278,7 @@ def test_a_call_from_another_event_loop_is_refused(url: str, settings: Settings)
         first.run(db.disconnect())
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 async def test_a_forked_process_must_connect_anew(db: DatabaseManager) -> None:
     """It has no thread that would answer; the parent's connections go on."""
     reading, writing = os.pipe()
@@ -292,7 +293,7 @@ async def test_a_forked_process_must_connect_anew(db: DatabaseManager) -> None:
     os.close(writing)
     with os.fdopen(reading) as answer:
         assert "not connected" in answer.read()
-    os.waitpid(pid, 0)
+    await asyncio.to_thread(os.waitpid, pid, 0)
     assert await db.fetch_value("SELECT 1") == 1
 
 

@@ -52,7 +52,7 @@ def test_a_setting_that_does_not_hold_is_an_error() -> None:
     """Each is read back."""
     connection = sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
     with pytest.raises(ConfigurationError, match="journal_mode"):
-        connection.prepare({"journal_mode": "wal"})
+        connection.prepare(":memory:", {"journal_mode": "wal"})
     connection.close()
 
 

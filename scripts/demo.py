@@ -1,0 +1,133 @@
+"""Shows `dal` at work on real documents, checks what it does, and measures it.
+
+    scripts/demo                          in a checkout; sets itself up at first
+    python scripts/demo.py --database F   anywhere with dal[cli] installed; needs the modules beside it
+
+It migrates a SQLite file, stores the long descriptions of the Python distributions installed in its
+environment, and uses them as an application would: lookups, searches through the caches, a transaction that
+is undone, cleanup, lists. The file is kept, so that a second run finds the documents stored already.
+
+It ends 0 only if every check held; one is that at least 20 distributions are stored. Otherwise it says
+what failed and ends 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+if missing := [name for name in ("dal", "rich") if find_spec(name) is None]:
+    sys.exit(
+        f"demo: {missing[0]} is not installed: pip install 'dal[cli]', or run scripts/demo in a checkout"
+    )
+
+from pydantic import SecretStr
+
+import dal
+from dal.cache import FAMILIES, CacheManager
+from dal.database import DatabaseManager
+from dal.errors import ConfigurationError, DalError
+from dal.operations.migrate import migrate
+from dal.repositories.documents import QUERIES
+from dal.settings import CacheSettings, DatabaseSettings, Settings
+from screen import Screen
+from tour import Tour
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo and return its exit code."""
+    options = parser().parse_args(arguments)
+    screen = Screen()
+    path = Path(options.database).absolute()
+    begun = time.perf_counter()
+    try:
+        if options.fresh:
+            remove_database(path)
+        asyncio.run(run(path, options.cache, screen))
+    except (DalError, OSError) as error:
+        screen.error(str(error))
+        return 1
+    except KeyboardInterrupt:
+        screen.error("interrupted")
+        return 130
+    return 0 if screen.verdict(end=f"All of it worked, in {time.perf_counter() - begun:.0f} seconds.") else 1
+
+
+async def run(path: Path, cache_url: str, screen: Screen) -> None:
+    """Bring the file up to date, say on what all runs, and take the tour."""
+    settings = Settings(
+        database=DatabaseSettings(path=str(path)), cache=CacheSettings(url=SecretStr(cache_url))
+    )
+    applied = await migrate(settings.database.resolved_url())
+    db = DatabaseManager(queries=QUERIES, settings=settings)
+    cache = CacheManager(settings=settings)
+    async with db, cache:
+        await cache.get(FAMILIES["config_system"].key(version="1.0"))  # raises if the server is away
+        screen.heading("dal, with real documents")
+        screen.table(
+            ["what", "~which"],
+            [
+                ("dal", f"{version()}, in {Path(dal.__file__).parent}"),
+                ("Python", platform.python_version()),
+                ("SQLite", await db.fetch_value("SELECT sqlite_version()")),
+                ("database", path),
+                ("migrations", f"{len(applied)} applied now" if applied else "all there already"),
+                ("cache", cache),
+            ],
+        )
+        await Tour(db, cache, screen).run()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the reader of the command line."""
+    root = Path(__file__).resolve().parent.parent
+    folder = root if (root / "pyproject.toml").is_file() else Path.cwd()
+    reader = argparse.ArgumentParser(
+        prog="demo",
+        description="Stores and searches real documents with dal, checks what it does, measures it.",
+    )
+    reader.add_argument(
+        "--database",
+        metavar="PATH",
+        default=folder / "data" / "demo.db",
+        help="the SQLite file, made if it is not there (default: %(default)s)",
+    )
+    reader.add_argument("--fresh", action="store_true", help="remove that file first")
+    reader.add_argument(
+        "--cache", metavar="URL", default="memory://", help="memory:// (the default), redis:// or rediss://"
+    )
+    return reader
+
+
+def remove_database(path: Path) -> None:
+    """Remove a SQLite database with the files beside it; does nothing if there is none.
+
+    Raises:
+        ConfigurationError: The file is something else.
+    """
+    if not path.exists():
+        return
+    with path.open("rb") as stream:
+        if stream.read(16) not in (b"", b"SQLite format 3\0"):
+            raise ConfigurationError(f"{path} is no SQLite database; --fresh does not remove it")
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def version() -> str:
+    """Return the version of dal, as far as it is installed."""
+    try:
+        return metadata.version("dal")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
