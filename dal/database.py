@@ -70,6 +70,8 @@ class DatabaseManager(Executor):
         self._database: Database | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_outside = False
+        self._lock = asyncio.Lock()
+        self._lock_loop: asyncio.AbstractEventLoop | None = None
 
     async def connect(self) -> None:
         """Open the connections; does nothing if they are open.
@@ -77,33 +79,42 @@ class DatabaseManager(Executor):
         Raises:
             DatabaseError: The database cannot be opened.
         """
-        if self._loop is not None:
-            self._check_loop()
-            return
-        if self.settings.database.switch_interval is not None:
-            sys.setswitchinterval(self.settings.database.switch_interval)
-        self._loop = asyncio.get_running_loop()
-        try:
+        async with self._changing():
+            if self._loop is not None:
+                self._check_loop()
+                return
+            if self.settings.database.switch_interval is not None:
+                sys.setswitchinterval(self.settings.database.switch_interval)
             await self._engine.connect()
-        except BaseException:
-            self._loop = None
-            raise
-        _connected.add(self)
-        self._database = Database(self._url, engine=self._engine)
-        await self._database.connect()
+            try:
+                database = Database(self._url, engine=self._engine)
+                await database.connect()
+            except BaseException:
+                await self._engine.disconnect()
+                raise
+            self._database, self._loop = database, asyncio.get_running_loop()
+            _connected.add(self)
 
     async def disconnect(self) -> None:
         """Let running calls end for a few seconds, stop the rest, close; does nothing if it is done."""
-        if self._loop is None:
-            return
-        self._check_loop()
-        self._loop = None
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        if self._database is not None:
-            await self._database.disconnect()
-            self._database = None
-        await self._engine.disconnect()
+        async with self._changing():
+            if self._loop is None:
+                return
+            self._check_loop()
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+            self._loop = None
+            if self._database is not None:
+                await self._database.disconnect()
+                self._database = None
+            await self._engine.disconnect()
+
+    def _changing(self) -> asyncio.Lock:
+        """Return the lock under which this loop connects and disconnects."""
+        loop = asyncio.get_running_loop()
+        if self._lock_loop is not loop:  # a lock that somebody waited for belongs to its loop
+            self._lock, self._lock_loop = asyncio.Lock(), loop
+        return self._lock
 
     async def __aenter__(self) -> Self:
         await self.connect()

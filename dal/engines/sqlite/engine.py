@@ -89,7 +89,6 @@ class SqliteEngine:
 
     async def disconnect(self) -> None:
         """Let what runs end for a few seconds, then stop it; roll back, close, remove what is temporary."""
-        self._finalizer.detach()
         await asyncio.gather(
             self._writer.close(_DISCONNECT_SECONDS),
             self._readers.close(_DISCONNECT_SECONDS),
@@ -98,6 +97,7 @@ class SqliteEngine:
         await self._close_workers()
         self._deadlines.close()
         self.file.remove_if_temporary()
+        self._finalizer.detach()
 
     async def execute(self, call: Call, deadline: float | None) -> int:
         """See `Runner.execute`."""

@@ -155,9 +155,13 @@ async def constructed_in_daemon_thread(uri: str, **options: Any) -> aiosqlite.Co
     loop = asyncio.get_running_loop()
     constructed: asyncio.Future[aiosqlite.Connection] = loop.create_future()
 
+    def hand_over(connection: aiosqlite.Connection) -> None:
+        if not constructed.done():  # the caller may have left
+            constructed.set_result(connection)
+
     def construct() -> None:
         connection = aiosqlite.connect(uri, uri=True, isolation_level=None, **options)
-        loop.call_soon_threadsafe(constructed.set_result, connection)
+        loop.call_soon_threadsafe(hand_over, connection)
 
     threading.Thread(target=construct, daemon=True).start()
     return await constructed
