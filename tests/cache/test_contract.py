@@ -97,7 +97,10 @@ async def test_delete_removes(cache: CacheManager, key: str, value: Any) -> None
 
 async def test_delete_of_nothing_is_no_error(cache: CacheManager) -> None:
     """Deleting twice is as good as once."""
+    await cache.set(SEARCH, "value")
     await cache.delete(SEARCH)
+    await cache.delete(SEARCH)
+    assert await cache.get(SEARCH) is None
 
 
 async def test_model_is_stored_as_json(cache: CacheManager) -> None:

@@ -15,7 +15,7 @@ import pytest
 from redis.asyncio import Redis
 
 from dal.cache import CacheManager
-from dal.errors import CacheError, CacheUnavailable
+from dal.errors import CacheError, CacheUnavailable, UsageError
 from tests.cache.conftest import RedisBackend
 from tests.servers import RedisServer, free_port
 
@@ -116,6 +116,8 @@ async def test_disconnect_from_a_frozen_server_ends(redis_server: RedisServer) -
     try:
         async with asyncio.timeout(2):
             await cache.disconnect()
+        with pytest.raises(UsageError):
+            await cache.get("search:results:a")
     finally:
         redis_server.thaw()
 

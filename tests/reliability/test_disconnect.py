@@ -78,6 +78,8 @@ async def test_second_disconnect_does_nothing(db: DatabaseManager) -> None:
     await db.connect()
     await asyncio.gather(db.disconnect(), db.disconnect())
     await db.disconnect()
+    with pytest.raises(UsageError):
+        await db.fetch_value("SELECT 1")
 
 
 async def test_disconnect_during_connect_leaves_it_disconnected(db: DatabaseManager) -> None:

@@ -318,3 +318,4 @@ async def test_borrowed_connections_do_not_pile_up(db: DatabaseManager) -> None:
     async with asyncio.timeout(10):
         while threading.active_count() > threads + 2:
             await asyncio.sleep(0.01)
+    assert await db.fetch_value("SELECT count(*) FROM pair WHERE ident = -1") == 160

@@ -39,6 +39,7 @@ class TestUsageSignals:
     async def test_none(self, db: DatabaseManager) -> None:
         """No signals are no work."""
         await UsageSignalRepository(db).add([])
+        assert await UsageSignalRepository(db).after() == []
 
     async def test_summary(self, db: DatabaseManager, documents: ProcessedDocumentRepository) -> None:
         """Signals about one content are counted by type, since a moment."""
