@@ -7,14 +7,13 @@ outside of it, on another connection: that raises, unless `DatabaseManager.outsi
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import copy
 import logging
 import os
 import sys
 import time
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Self, TypeVar
 
@@ -24,12 +23,14 @@ from dal.errors import DalError, QueryError, TransactionError, UsageError
 from dal.executor import Executor, Params, Queryable, name_query
 from dal.queries import Queries, Query
 from dal.settings import Settings, load_settings
+from dal.tasks import Background, to_its_end
 from dal.transaction import Transaction, open_block, run_block, with_retries
 
 T = TypeVar("T")
 
 _echo = logging.getLogger("dal.sql")
 
+_FAREWELL_SECONDS = 10.0  # how long disconnect waits for commits and after_commit actions under way
 _TEXTS_KEPT = 512  # queries given as strings whose compiled form is kept
 
 
@@ -39,7 +40,7 @@ _connected: weakref.WeakSet[DatabaseManager] = weakref.WeakSet()
 def _after_fork() -> None:
     """A forked process has the connections' descriptors but none of their threads."""
     for manager in list(_connected):
-        manager._loop = None
+        manager._loop = manager._database = None
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -68,7 +69,7 @@ class DatabaseManager(Executor):
         self._texts: dict[tuple[str, bool], Query[Any]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._database: Database | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self._is_outside = False
         self._lock = asyncio.Lock()
         self._lock_loop: asyncio.AbstractEventLoop | None = None
@@ -101,13 +102,15 @@ class DatabaseManager(Executor):
             if self._loop is None:
                 return
             self._check_loop()
-            if self._tasks:
-                await asyncio.wait(self._tasks)
+            await self._background.join(_FAREWELL_SECONDS)
             self._loop = None
-            if self._database is not None:
-                await self._database.disconnect()
-                self._database = None
-            await self._engine.disconnect()
+            await to_its_end(self._close())
+
+    async def _close(self) -> None:
+        if self._database is not None:
+            await self._database.disconnect()
+            self._database = None
+        await self._engine.disconnect()
 
     def _changing(self) -> asyncio.Lock:
         """Return the lock under which this loop connects and disconnects."""
@@ -152,7 +155,7 @@ class DatabaseManager(Executor):
         return run_block(self, isolation, readonly, timeout)
 
     async def run_transaction(
-        self, work: Callable[[Transaction], Awaitable[T]], *, retries: int = 5, timeout: float | None = None
+        self, work: Callable[[Transaction], Awaitable[T]], *, retries: int = 20, timeout: float | None = None
     ) -> T:
         """See `Executor.run_transaction`."""
         return await with_retries(lambda: self.transaction(timeout=timeout), work, retries)
@@ -162,7 +165,7 @@ class DatabaseManager(Executor):
     ) -> bool:
         """See `Executor.execute_transaction`."""
         self._check_inside("execute_transaction()")
-        calls = [self._call(query, params) for query, params in queries]
+        calls = self._calls(queries)
         if calls:
             await self._on_engine(
                 None, lambda _, deadline: self._engine.execute_batch(calls, deadline), timeout
@@ -217,18 +220,16 @@ class DatabaseManager(Executor):
             raise
 
     def _timeout(self, timeout: float | None) -> float | None:
-        return self.settings.database.timeout if timeout is None else timeout
+        if timeout is None:
+            return self.settings.database.timeout
+        if not isinstance(timeout, (int, float)) or not timeout > 0:
+            raise UsageError("timeout is a number of seconds above 0, or None for the settings' own")
+        return timeout
 
     def _deadline_after(self, timeout: float | None) -> float | None:
         self._check_connected()
-        limit = self.settings.database.timeout if timeout is None else timeout
+        limit = self._timeout(timeout)
         return None if limit is None or self._loop is None else self._loop.time() + limit
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run *work* in a task of the manager's own, which disconnect waits for."""
-        task = asyncio.create_task(work, context=contextvars.Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _check_connected(self) -> None:
         if self._loop is None:

@@ -14,7 +14,8 @@
     ├── DatabaseError               the database refused a statement, or did not answer
     │   ├── WaitError               nothing was sent: PoolTimeout, TooManyWaiters
     │   ├── QueryTimeout, LockTimeout, ConflictError
-    │   ├── ConnectionFailed        CannotOpen, ConnectionLost, OutcomeUnknown
+    │   ├── ConnectionFailed        CannotOpen, AuthenticationFailed, TooManyConnections, ConnectionLost,
+    │   │                           OutcomeUnknown
     │   ├── IntegrityError          UniqueViolation, ForeignKeyViolation, NotNullViolation, CheckViolation
     │   ├── DataError               a value that the column, or this library, refuses
     │   ├── StatementError          SqlSyntaxError, UndefinedTable, UndefinedColumn, StatementRefused
@@ -73,7 +74,17 @@ class ParameterError(QueryError):
 
 
 class ResultError(DalError):
-    """The rows that came back are not what the call asked for."""
+    """The rows that came back are not what the call asked for.
+
+    Attributes:
+        query: The query's name, None for a query given as a string.
+    """
+
+    query: str | None = None
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return f"query {self.query}: {text}" if self.query else text
 
 
 class TooManyRows(ResultError):
@@ -161,6 +172,16 @@ class ConnectionFailed(DatabaseError):
 
 class CannotOpen(ConnectionFailed):
     """The database could not be opened."""
+
+
+class AuthenticationFailed(CannotOpen):
+    """The server refused the user, the password, or both."""
+
+
+class TooManyConnections(CannotOpen):
+    """The server has no connection left for this user or for anyone."""
+
+    retryable = True
 
 
 class ConnectionLost(ConnectionFailed):

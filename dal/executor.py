@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import TYPE_CHECKING, Any, LiteralString, TypeVar, overload
 
 from dal.engines.base import Call, Engine, Isolation, Rows, Runner, Want
-from dal.errors import DalError, DatabaseError, QueryError
+from dal.errors import DalError, DatabaseError, PoolTimeout, QueryError, ResultError
 from dal.queries.query import Query
 from dal.queries.statement import Statement
 from dal.rows import Row, decoded, validated
@@ -26,6 +27,7 @@ T = TypeVar("T")
 Params = Mapping[str, Any] | Sequence[Any]
 Queryable = Query[T] | LiteralString
 
+_LARGEST_BATCH = 1_000_000
 _BOUND_AT_ONCE = 1000  # rows of an execute_many bound before the event loop gets its turn
 
 
@@ -79,7 +81,7 @@ class Executor(ABC):
         """
         compiled, call = self._compiled(query, params)
         found = await self._fetch(call, _want(compiled), timeout)
-        decoded_rows = decoded(found, compiled.returns, self._engine.storage)
+        decoded_rows = self._decoded(found, compiled, call)
         return decoded_rows[0] if decoded_rows else None
 
     @overload
@@ -95,7 +97,7 @@ class Executor(ABC):
     ) -> list[Any]:
         """Return every row that *query* matches."""
         compiled, call = self._compiled(query, params)
-        return decoded(await self._fetch(call, "all", timeout), compiled.returns, self._engine.storage)
+        return self._decoded(await self._fetch(call, "all", timeout), compiled, call)
 
     async def fetch_value(
         self, query: Queryable[Any], params: Params = (), *, timeout: float | None = None
@@ -112,7 +114,11 @@ class Executor(ABC):
         value = found.values[0][0]
         if compiled.returns is None or compiled.kind != "value":
             return value
-        return None if value is None else validated(compiled.returns, value, self._engine.storage)
+        try:
+            return None if value is None else validated(compiled.returns, value, self._engine.storage)
+        except DalError as error:
+            name_query(error, call)
+            raise
 
     @overload
     def stream(
@@ -141,17 +147,20 @@ class Executor(ABC):
         connection until the generator is collected.
         """
         compiled, call = self._compiled(query, params)
-        if batch_size < 1:
-            raise QueryError("batch_size must be at least 1")
+        if type(batch_size) is not int or not 1 <= batch_size <= _LARGEST_BATCH:
+            raise QueryError(f"batch_size is a number of rows from 1 to {_LARGEST_BATCH}")
         async with aclosing(self._batches(call, batch_size, timeout)) as batches:
             async for rows in batches:
-                for row in decoded(rows, compiled.returns, self._engine.storage):
+                for row in self._decoded(rows, compiled, call):
                     yield row
 
     async def execute_many(
         self, query: Queryable[Any], rows: Iterable[Params], *, timeout: float | None = None
     ) -> None:
         """Run *query* once for each of *rows*, by the driver's fastest way: all of them, or none."""
+        if not isinstance(rows, Iterable):
+            raise QueryError("execute_many takes an iterable of parameters, one for each row")
+        begun = time.monotonic()
         pending = iter(rows)
         statement: Statement | None = None
         bound: list[tuple[Any, ...]] = []
@@ -161,11 +170,17 @@ class Executor(ABC):
             for params in chunk:
                 sql, args = statement.bind(params)
                 if sql != statement.sql:
-                    raise QueryError(f"query {statement.query}: execute_many takes no list parameters")
+                    raise QueryError(
+                        f"query {statement.query or 'given'}: execute_many takes no list parameters"
+                    )
                 bound.append(args)
             await asyncio.sleep(0)
         if statement is None:
             return
+        if timeout is not None:
+            timeout -= time.monotonic() - begun
+            if timeout <= 0:
+                raise PoolTimeout("the timeout passed while the rows were bound; nothing was sent")
         ready = statement
         call = Call(ready, ready.sql, ())
         await self._run(call, lambda runner, deadline: runner.execute_many(ready, bound, deadline), timeout)
@@ -175,8 +190,15 @@ class Executor(ABC):
 
         On SQLite and PostgreSQL they are one transaction.
         """
+        if not isinstance(query, (str, Query)):
+            raise QueryError(f"a query is a Query or a string, not {type(query).__name__}")
         text = query if isinstance(query, str) else query.text(self._engine.dialect)
-        await self._run(None, lambda runner, deadline: runner.execute_script(text, deadline), timeout)
+        try:
+            await self._run(None, lambda runner, deadline: runner.execute_script(text, deadline), timeout)
+        except DatabaseError as error:
+            if error.query is None and isinstance(query, Query):
+                error.query = query.name
+            raise
 
     @abstractmethod
     async def execute_transaction(
@@ -203,7 +225,7 @@ class Executor(ABC):
 
     @abstractmethod
     async def run_transaction(
-        self, work: Callable[[Transaction], Awaitable[T]], *, retries: int = 5, timeout: float | None = None
+        self, work: Callable[[Transaction], Awaitable[T]], *, retries: int = 20, timeout: float | None = None
     ) -> T:
         """Return what *work* brings, run inside a transaction and, if it met a conflict, run again.
 
@@ -222,10 +244,27 @@ class Executor(ABC):
     def _call(self, query: Queryable[Any], params: Params) -> Call:
         return self._compiled(query, params)[1]
 
+    def _calls(self, queries: Iterable[tuple[Queryable[Any], Params]]) -> list[Call]:
+        calls = []
+        for entry in queries if isinstance(queries, Iterable) else [None]:
+            if not isinstance(entry, (tuple, list)) or len(entry) != 2:
+                raise QueryError("execute_transaction takes a list of pairs: [(query, params), ...]")
+            calls.append(self._call(*entry))
+        return calls
+
     def _statement(self, query: Query[Any]) -> Statement:
         if query.kind == "script":
             raise QueryError(f"query {query.name} is a script: run it with execute_script")
         return query.statement(self._engine.dialect, self._engine.encoders)
+
+    def _decoded(self, rows: Rows, query: Query[Any], call: Call) -> list[Any]:
+        if query.kind == "value" and query.returns is not None:
+            raise QueryError(f"query {query.name} returns a value: run it with fetch_value")
+        try:
+            return decoded(rows, query.returns, self._engine.storage)
+        except DalError as error:
+            name_query(error, call)
+            raise
 
     async def _execute(self, call: Call, timeout: float | None) -> int:
         return await self._run(call, lambda runner, deadline: runner.execute(call, deadline), timeout)
@@ -244,5 +283,5 @@ def _want(query: Query[Any]) -> Want:
 
 def name_query(error: DalError, call: Call | None) -> None:
     """Put the name of the query that raised *error* into it."""
-    if isinstance(error, DatabaseError) and error.query is None and call is not None:
+    if isinstance(error, (DatabaseError, ResultError)) and error.query is None and call is not None:
         error.query = call.statement.query

@@ -104,7 +104,7 @@ class TextFormatter(logging.Formatter):
     """One line for people, extras as ``name=value`` at its end; a traceback follows it, indented."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return *record* as text; a line break in it is escaped, so that no value can forge a record."""
+        """Return *record* as text; what is not printable is escaped, so that no value can forge a record."""
         identifier = getattr(record, "correlation_id", None) or "-"
         parts = [
             _time(record),
@@ -114,10 +114,14 @@ class TextFormatter(logging.Formatter):
             record.getMessage(),
         ]
         parts += [f"{name}={value!r}" for name, value in _extras(record).items()]
-        line = " ".join(parts).replace("\r", "\\r").replace("\n", "\\n")
+        line = "".join(map(_visible, " ".join(parts)))
         if record.exc_info and record.exc_info[1]:
             line += "\n" + indent(format_exception(record.exc_info[1]), "    ")
         return line
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() else repr(character)[1:-1]
 
 
 _FORMATTERS: dict[str, type[logging.Formatter]] = {"json": JsonFormatter, "text": TextFormatter}

@@ -98,10 +98,13 @@ def validated(kind: Any, value: Any, storage: Storage) -> Any:
         return _adapter(kind).validate_python(value, context=storage)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
+        # The row's number and the field; what comes deeper may be the keys of a stored JSON.
+        where = ".".join(str(part) for part in first["loc"][:2]) or "the value"
         raise RowMismatch(
             f"{error.error_count()} values do not fit {error.title}; the first: {where}: {first['type']}"
         ) from None
+    except RecursionError:
+        raise RowMismatch("a stored JSON value is too deeply nested to be read") from None
 
 
 @lru_cache(maxsize=1024)

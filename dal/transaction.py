@@ -8,6 +8,7 @@ After an error a block accepts nothing but its end.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import logging
 import random
@@ -17,7 +18,16 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dal.engines.base import Call, Engine, Isolation, Rows, Runner, Session
-from dal.errors import DalError, DatabaseError, OutcomeUnknown, StatementRefused, TransactionError, UsageError
+from dal.errors import (
+    DalError,
+    DatabaseError,
+    OutcomeUnknown,
+    PoolTimeout,
+    QueryTimeout,
+    StatementRefused,
+    TransactionError,
+    UsageError,
+)
 from dal.executor import Executor, Params, Queryable, name_query
 from dal.queries.query import Query
 
@@ -74,7 +84,7 @@ class Transaction(Executor):
         deadline = _earlier(
             self._deadline, self._db._deadline_after(timeout) if timeout is not None else None
         )
-        async with self._turn():
+        async with self._turn(_earlier(deadline, self._db._deadline_after(None))):
             savepoint = await self._guarded(None, self._session.savepoint(deadline))
             inner = Transaction(self._db, self._session, deadline, self)
             self._inner = inner
@@ -94,7 +104,7 @@ class Transaction(Executor):
         self, queries: Iterable[tuple[Queryable[Any], Params]], *, timeout: float | None = None
     ) -> bool:
         """See `Executor.execute_transaction`; here it is a savepoint."""
-        calls = [self._call(query, params) for query, params in queries]
+        calls = self._calls(queries)
         async with self.transaction(timeout=timeout) as inner:
             for call in calls:
                 await inner._execute(call, None)
@@ -111,7 +121,7 @@ class Transaction(Executor):
         self, call: Call | None, work: Callable[[Runner, float | None], Awaitable[T]], timeout: float | None
     ) -> T:
         deadline = _earlier(self._deadline, self._db._deadline_after(timeout))
-        async with self._turn():
+        async with self._turn(deadline):
             return await self._guarded(call, work(self._session, deadline))
 
     def _query(self, query: Queryable[Any], params: Params) -> Query[Any]:
@@ -120,7 +130,7 @@ class Transaction(Executor):
     async def _batches(
         self, call: Call, batch_size: int, timeout: float | None
     ) -> AsyncGenerator[Rows, None]:
-        async with self._turn():
+        async with self._turn(_earlier(self._deadline, self._db._deadline_after(timeout))):
             self._streaming = True
             try:
                 limit = self._db._timeout(timeout)
@@ -131,12 +141,23 @@ class Transaction(Executor):
                 self._streaming = False
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _turn(self, deadline: float | None) -> AsyncIterator[None]:
         """Wait until no other task uses the connection; raise where waiting would never end."""
         self._check()
-        async with self._lock:
+        if deadline is not None and deadline <= asyncio.get_running_loop().time():
+            raise QueryTimeout("the block's timeout has passed; nothing was sent", sent=False)
+        try:
+            async with asyncio.timeout_at(deadline if self._lock.locked() else None):
+                await self._lock.acquire()
+        except TimeoutError:
+            raise PoolTimeout(
+                "another task, or a nested block, used the transaction until the timeout; nothing was sent"
+            ) from None
+        try:
             self._check()
             yield
+        finally:
+            self._lock.release()
 
     def _check(self) -> None:
         if not self._open:
@@ -178,6 +199,8 @@ class Transaction(Executor):
             raise TransactionError(
                 "an earlier statement failed, so the transaction was rolled back"
             ) from self._failure
+        if self._deadline is not None and asyncio.get_running_loop().time() >= self._deadline:
+            raise QueryTimeout("the block took longer than its timeout and was rolled back")
 
     def _entered(self) -> _Entered:
         return _Entered(self)
@@ -241,15 +264,12 @@ async def run_block(
     except BaseException:
         await _rolled_back(session)
         raise
-    try:
-        await session.commit(_earlier(deadline, db._deadline_after(None)))
-    except OutcomeUnknown:
-        await _run_actions(block)
-        raise
-    except asyncio.CancelledError:  # the commit goes on, and this task may not wait for its actions
-        db._in_background(_run_actions(block))
-        raise
-    await _run_actions(block)
+    commit_by = _earlier(deadline, db._deadline_after(None))
+    if not block._after_commit:
+        await session.commit(commit_by)
+    else:  # a caller who leaves now takes neither the commit nor its actions along
+        work = _commit_and_act(block, commit_by)
+        await asyncio.shield(db._background.start(work, contextvars.copy_context()))
 
 
 async def _rolled_back(session: Session) -> None:
@@ -258,6 +278,15 @@ async def _rolled_back(session: Session) -> None:
         await session.rollback()
     except DalError as error:
         _log.warning("a rollback failed, its connection is discarded: %s", error)
+
+
+async def _commit_and_act(block: Transaction, deadline: float | None) -> None:
+    try:
+        await block._session.commit(deadline)
+    except OutcomeUnknown:
+        await _run_actions(block)
+        raise
+    await _run_actions(block)
 
 
 async def _run_actions(block: Transaction) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
+from types import NoneType
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from dal.errors import DataError
 Encoder = Callable[[Any], Any]
 Encoders = Mapping[type, Encoder]
 
+MAX_DIGITS = 65  # of a DECIMAL on MariaDB
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 
 
@@ -129,7 +131,10 @@ def checked_timestamp(value: datetime) -> datetime:
     offset = value.utcoffset()
     if offset is None:
         raise refused("a datetime without a time zone is ambiguous; use datetime.now(UTC)")
-    return value.astimezone(UTC) if offset or value.tzinfo is not UTC else value
+    try:
+        return value.astimezone(UTC) if offset or value.tzinfo is not UTC else value
+    except OverflowError:
+        raise refused("a datetime before the year 1 or after the year 9999 in UTC cannot be stored") from None
 
 
 def checked_decimal(value: Decimal, scale: int) -> Decimal:
@@ -137,6 +142,8 @@ def checked_decimal(value: Decimal, scale: int) -> Decimal:
     _, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
         raise refused("a decimal that is NaN or infinite cannot be stored")
+    if value and value.adjusted() + scale >= MAX_DIGITS:
+        raise refused(f"a decimal of more than {MAX_DIGITS} digits cannot be stored")
     excess = -exponent - scale
     if excess > 0 and any(digits[-excess:]):
         raise refused(
@@ -145,14 +152,58 @@ def checked_decimal(value: Decimal, scale: int) -> Decimal:
     return value
 
 
+MAX_JSON_DEPTH = 128  # orjson writes 254 at most
+MAX_JSON_ITEMS = 8 * 1024 * 1024  # of one level: shared parts may make a small value a huge text
+
+
+def flaw_of_json(value: Any) -> str | None:
+    """Return why *value* is no JSON that everybody reads alike, None if it is.
+
+    Refused is what some JSON library would refuse, change, or write in its own way: other types, keys
+    that are no text, NaN, integers beyond 64 bits. Goes down level by level, so that neither a cycle nor
+    shared parts can make it run away.
+    """
+    level = [value]
+    for _ in range(MAX_JSON_DEPTH):
+        inner: list[Any] = []
+        for item in level:
+            kind = type(item)
+            if kind is dict:
+                if not all(type(name) is str for name in item):
+                    return "a dictionary's keys must be text"
+                inner += item.values()
+            elif kind is list:
+                inner += item
+            elif kind is float:
+                if not math.isfinite(item):
+                    return "NaN and infinity are no JSON"
+            elif kind is int:
+                if not -(2**63) <= item < 2**64:
+                    return "an integer beyond 64 bits"
+            elif kind not in (str, bool, NoneType):
+                known = "dict, list, str, int, float, bool and None"
+                return f"a value of type {kind.__name__} is no JSON; JSON has {known}"
+            if len(inner) > MAX_JSON_ITEMS:
+                return f"more than {MAX_JSON_ITEMS} items"
+        if not inner:
+            return None
+        level = inner
+    return f"more than {MAX_JSON_DEPTH} levels inside each other"
+
+
+_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
 def json_text(value: Any) -> str:
     """Return *value* (or what a `Json` holds) as compact JSON text: strict, keys in their order."""
     if type(value) is Json:
         value = value.value
-    try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise refused(f"not a JSON value: {type(error).__name__}") from None
+    flaw = flaw_of_json(value)
+    if flaw is not None:
+        raise refused(flaw)
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), check_circular=False)
+    if _ESCAPED_NUL.search(text):
+        raise refused("JSON with a NUL character in a text cannot be stored")
     return checked_text(text)
 
 

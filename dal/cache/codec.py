@@ -21,19 +21,16 @@ from pydantic_core import PydanticSerializationError
 
 from dal.cache.families import KeyFamily
 from dal.errors import CacheValueError
+from dal.values import flaw_of_json
 
 MAX_BYTES = 8 * 1024 * 1024
 """The most that a value may take, as JSON and as stored."""
-
-MAX_DEPTH = 128
-"""Lists and dictionaries inside each other; orjson writes 254 at most."""
 
 # Speed counts for more than the sixth of the bytes that level 6 would save at twice the time.
 _LEVEL = 1
 _GZIP_FORMAT = 31  # zlib's wbits for a gzip header and checksum; its header holds no time
 _GZIP_MAGIC = b"\x1f\x8b"
 _INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
-_SCALARS = (str, bool, type(None))
 
 
 class Unreadable(Exception):
@@ -257,37 +254,9 @@ def _plain(family: KeyFamily, value: Any) -> Any:
 
 
 def _check(family: KeyFamily, value: Any) -> None:
-    """Refuse what some JSON library would refuse, change, or write in its own way.
-
-    Goes down level by level, so that neither a cycle nor shared parts can make it run away.
-    """
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        inner: list[Any] = []
-        for item in level:
-            kind = type(item)
-            if kind is dict:
-                if not all(type(name) is str for name in item):
-                    raise CacheValueError(f"key family {family.name}: a dictionary's keys must be text")
-                inner += item.values()
-            elif kind is list:
-                inner += item
-            elif kind is float:
-                if not math.isfinite(item):
-                    raise CacheValueError(f"key family {family.name}: NaN and infinity are no JSON")
-            elif kind is int:
-                if not -(2**63) <= item < 2**64:
-                    raise CacheValueError(f"key family {family.name}: an integer beyond 64 bits")
-            elif kind not in _SCALARS:
-                raise CacheValueError(
-                    f"key family {family.name}: a value of type {kind.__name__} is no JSON;"
-                    " JSON has dict, list, str, int, float, bool and None"
-                )
-            _check_size(family, len(inner))
-        if not inner:
-            return
-        level = inner
-    raise CacheValueError(f"key family {family.name}: more than {MAX_DEPTH} levels inside each other")
+    flaw = flaw_of_json(value)
+    if flaw is not None:
+        raise CacheValueError(f"key family {family.name}: {flaw}")
 
 
 def _check_size(family: KeyFamily, size: int) -> None:

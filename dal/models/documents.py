@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from dal.values import JsonColumn, UtcDatetime
+from dal.values import INTEGER_MAX, JsonColumn, UtcDatetime
 
 Identifier = Annotated[str, Field(min_length=1, max_length=200)]
 Version = Annotated[str, Field(min_length=1, max_length=20)]
@@ -22,7 +22,7 @@ Title = Annotated[str, Field(min_length=1, max_length=500)]
 Text = Annotated[str, Field(max_length=4_000_000)]
 Url = Annotated[str, Field(min_length=1, max_length=2048)]
 Technology = Annotated[str, Field(min_length=1, max_length=100)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=INTEGER_MAX)]
 Score = Annotated[float, Field(ge=0.0, le=1.0)]
 
 ContentStatus = Literal["pending", "processed", "failed"]
@@ -287,6 +287,12 @@ class NewSignal(_Record):
     dwell_ms: Count | None = None
     details: dict[str, JsonValue] = Field(default_factory=dict)
     occurred_at: UtcDatetime = Field(default_factory=_now)
+
+    @model_validator(mode="after")
+    def _dwell_has_its_time(self) -> NewSignal:
+        if (self.dwell_ms is not None) != (self.signal_type == "dwell"):
+            raise ValueError("dwell_ms is for signal_type 'dwell', and for no other")
+        return self
 
 
 class SignalCount(_Record):

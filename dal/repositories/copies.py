@@ -14,7 +14,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from dal.cache import CacheManager
-from dal.errors import CacheUnavailable, CacheValueError
+from dal.errors import CacheError, CacheValueError
 from dal.executor import Executor
 from dal.transaction import Transaction
 
@@ -37,7 +37,7 @@ class CachedCopies:
         try:
             value = await self._usable.get(key)
             return None if value is None else kind.validate_python(value)
-        except CacheUnavailable as error:
+        except CacheError as error:
             _log.warning("the cache cannot be read, the database answers: %s", error)
         except ValidationError as error:
             _log.warning("a cached copy is no valid %s and counts as a miss", error.title)
@@ -65,7 +65,7 @@ class CachedCopies:
             await self._usable.set(key, kind.dump_python(value, mode="json"), ttl)
         except CacheValueError as error:
             _log.warning("a copy does not fit the cache: %s", error)
-        except CacheUnavailable as error:
+        except CacheError as error:
             _log.warning("the cache cannot be written: %s", error)  # the copy may be there all the same
         if not await still_valid():
             await self._forget((key,))
@@ -82,5 +82,5 @@ class CachedCopies:
         for key in keys:
             try:
                 await self._cache.delete(key)
-            except CacheUnavailable as error:
+            except CacheError as error:
                 _log.warning("a stale copy could not be removed and may be read until it expires: %s", error)

@@ -23,6 +23,8 @@ from pydantic import BaseModel
 
 from dal.cache import FAMILIES, codec
 from dal.errors import CacheValueError
+from dal.values import MAX_JSON_DEPTH
+from tests.servers import missing
 
 GZIP_FAMILY = FAMILIES["search_results"]
 JSON_FAMILY = FAMILIES["ai_evaluation"]
@@ -107,7 +109,7 @@ WRONG = [
     float("nan"), float("inf"), [float("-inf")], "\ud800", ["a\udfff"], {"\ud800": 1}, {1: 2}, {None: 1},
     {True: 1}, 2**64, -(2**63) - 1, (1, 2), {1, 2}, b"a", Decimal(1), datetime.now(UTC), UUID(int=0),
     Colour.RED, Text("a"), object(), {"a": Model(number=1)}, {Text("a"): 1}, None, Model(number=float("nan")),
-    Model.model_construct(number="secret"), nested(codec.MAX_DEPTH + 1), endless(), doubled(),
+    Model.model_construct(number="secret"), nested(MAX_JSON_DEPTH + 1), endless(), doubled(),
 ]  # fmt: skip
 
 
@@ -134,7 +136,7 @@ async def test_refusal_does_not_show_the_value() -> None:
 async def test_deepest_value_is_stored(monkeypatch: pytest.MonkeyPatch, json_name: str) -> None:
     """The bound on depth is one that every library can write and read."""
     use(monkeypatch, json_name, "zlib")
-    value = nested(codec.MAX_DEPTH)
+    value = nested(MAX_JSON_DEPTH)
     assert await codec.decode(GZIP_FAMILY, await codec.encode(GZIP_FAMILY, value)) == value
 
 
@@ -149,7 +151,7 @@ def test_bytes_are_deterministic(gzip_name: str) -> None:
 async def test_gunzip_and_jq_read_a_value(monkeypatch: pytest.MonkeyPatch, gzip_name: str) -> None:
     """A stored value can be looked at with the usual programs."""
     if not (shutil.which("gunzip") and shutil.which("jq")):
-        pytest.skip("gunzip or jq is not on the PATH: apt-get install gzip jq")
+        missing("gunzip or jq is not on the PATH: apt-get install gzip jq")
     use(monkeypatch, "json", gzip_name)
     data = await codec.encode(GZIP_FAMILY, {"a": ["ü", 1]})
     text = await asyncio.to_thread(

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from dal.cache import CacheManager
 from dal.errors import CacheError, CacheUnavailable, UsageError
 from tests.cache.conftest import RedisBackend
-from tests.servers import RedisServer, free_port
+from tests.servers import RedisServer, free_port, missing
 
 LIMIT = "rate_limit:api:127.0.0.1"
 
@@ -267,7 +267,7 @@ async def test_server_that_repeats_the_login_does_not_show_it() -> None:
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for 127.0.0.1 that nobody trusts, with its key in the same file."""
     if shutil.which("openssl") is None:
-        pytest.skip("openssl is not on the PATH: apt-get install openssl")
+        missing("openssl is not on the PATH: apt-get install openssl")
     file = tmp_path_factory.mktemp("tls") / "server.pem"
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=cache"
     command += " -addext subjectAltName=IP:127.0.0.1"

@@ -345,6 +345,32 @@ async def test_an_after_commit_action_that_fails_does_not_undo_the_commit(
     assert "after_commit" in caplog.text
 
 
+async def test_after_commit_goes_on_although_the_caller_left(db: DatabaseManager) -> None:
+    """Whoever is cancelled in one action does not take it, nor the next one, along."""
+    begun, go, seen = asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def slow() -> None:
+        begun.set()
+        await go.wait()
+        seen.append("slow")
+
+    async def block() -> None:
+        async with db.transaction() as tx:
+            await tx.execute(ADD, {"email": "a"})
+            tx.after_commit(slow)
+            tx.after_commit(lambda: seen.append("next"))
+
+    task = asyncio.ensure_future(block())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    go.set()
+    async with asyncio.timeout(5):
+        while seen != ["slow", "next"]:
+            await asyncio.sleep(0.001)
+
+
 async def test_run_transaction_repeats_only_what_is_safe(db: DatabaseManager) -> None:
     """A conflict is tried again from the start, a wrong statement or an unknown outcome is not."""
 

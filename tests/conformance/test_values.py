@@ -158,7 +158,11 @@ REFUSED = {
     "subclass of str": OddText("x"),
     "NaN in JSON": Json(math.nan),
     "no JSON": Json({1: object()}),  # type: ignore[dict-item]  # that is what is tested
-    "NUL in JSON": Json("a\ud800"),
+    "surrogate in JSON": Json("a\ud800"),
+    "NUL in JSON": Json({"a": ["b\0c"]}),
+    "tuple in JSON": Json([("a",)]),  # type: ignore[list-item]  # that is what is tested
+    "keys that would fall together": Json({1: 2, "1": 3}),  # type: ignore[dict-item]  # as above
+    "2**64 in JSON": Json(2**64),
 }
 
 

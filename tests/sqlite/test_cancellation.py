@@ -233,6 +233,8 @@ async def test_after_commit_runs_although_the_caller_left_during_commit(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    await asyncio.sleep(0.05)
+    assert not ran.is_set(), "ran although the commit has not happened yet"
     gate.open.set()
     async with asyncio.timeout(5):
         await ran.wait()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dal.cache.stores.base import WrongType
-from dal.errors import CacheError
+from dal.errors import CacheValueError
 
 MAX_ENTRIES = 100_000
 MAX_BYTES = 64 * 1024 * 1024
@@ -115,7 +115,7 @@ class MemoryStore:
     def _put(self, key: str, value: bytes | dict[bytes, bytes], size: int, ttl: int) -> None:
         size += len(key) + _OVERHEAD
         if size > self._max_bytes:
-            raise CacheError(f"the value takes {size} bytes; the whole store may take {self._max_bytes}")
+            raise CacheValueError(f"the value takes {size} bytes; the whole store may take {self._max_bytes}")
         self._remove_expired()
         self._remove(key)
         self._entries[key] = _Entry(value, self._clock() + ttl, size)

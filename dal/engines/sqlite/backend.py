@@ -8,10 +8,8 @@ the pool outside of any transaction, whatever its last user left.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections import deque
-from collections.abc import Coroutine
 from typing import Any
 
 import aiosqlite
@@ -21,6 +19,7 @@ from dal.engines.sqlite.connection import SETTINGS
 from dal.engines.sqlite.engine import SqliteEngine
 from dal.engines.sqlite.worker import constructed_in_daemon_thread
 from dal.errors import ConfigurationError, PoolTimeout, UsageError
+from dal.tasks import Background
 
 _log = logging.getLogger("dal.sqlite")
 
@@ -73,7 +72,7 @@ class _Pool:
         self._open = 0
         self._line: deque[asyncio.Future[aiosqlite.Connection]] = deque()
         self._lent: dict[aiosqlite.Connection, asyncio.TimerHandle] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
 
     async def acquire(self) -> aiosqlite.Connection:
         """Lend a connection.
@@ -87,25 +86,30 @@ class _Pool:
         try:
             async with asyncio.timeout(_WAIT_SECONDS):
                 connection = await waiter
-        except TimeoutError:
-            raise PoolTimeout("no connection of db.database came free; nothing was sent") from None
-        except asyncio.CancelledError:
+        except (TimeoutError, asyncio.CancelledError) as left:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._idle.append(waiter.result())
+                self._idle.append(waiter.result())  # lent in the very step in which the caller left
                 self._next()
-            raise
+            if isinstance(left, asyncio.CancelledError):
+                raise
+            raise PoolTimeout("no connection of db.database came free; nothing was sent") from None
         self._watch(connection)
         return connection
 
     async def release(self, connection: aiosqlite.Connection) -> None:
         """Take *connection* back: stop what still runs on it, roll back what is open."""
+        if connection not in self._lent:  # closed meanwhile
+            return
         self._lent.pop(connection).cancel()
-        self._in_background(self._cleaned(connection))
+        self._background.start(self._cleaned(connection))
 
     async def close(self) -> None:
         """Close every connection, those still lent too."""
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        for waiter in self._line:
+            if not waiter.done():
+                waiter.set_exception(UsageError("the database was disconnected"))
+        self._line.clear()
+        await self._background.join(_LOCK_SECONDS)
         for connection, timer in self._lent.items():
             timer.cancel()
             await connection.interrupt()
@@ -123,7 +127,7 @@ class _Pool:
                 waiter.set_result(self._idle.pop())
             else:
                 self._open += 1
-                self._in_background(self._opened_for(waiter))
+                self._background.start(self._opened_for(waiter))
 
     async def _opened_for(self, waiter: asyncio.Future[aiosqlite.Connection]) -> None:
         try:
@@ -171,10 +175,5 @@ class _Pool:
     def _overdue(self, connection: aiosqlite.Connection) -> None:
         if connection.in_transaction:
             _log.warning("a transaction through db.database was open for too long and is rolled back")
-            self._in_background(connection.rollback())
+            self._background.start(connection.rollback())
         self._watch(connection)
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, context=contextvars.Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -68,6 +68,8 @@ _CREATES = frozenset({1, 2, 7, 8, 29})
 _PRAGMA = 19
 _PRAGMAS_WITH_ARGUMENT = frozenset(
     [
+        "application_id",  # the file's, as user_version
+        "defer_foreign_keys",  # for one transaction
         "foreign_key_check",
         "foreign_key_list",
         "incremental_vacuum",
@@ -80,6 +82,7 @@ _PRAGMAS_WITH_ARGUMENT = frozenset(
         "table_info",
         "table_list",
         "table_xinfo",
+        "user_version",
         "wal_checkpoint",
     ]
 )
@@ -103,11 +106,11 @@ class Connection(sqlite3.Connection):
         """Give the thread that called to *serve*: see `dal.engines.sqlite.worker`."""
         serve(self)
 
-    def own(self, sql: str) -> None:
+    def own(self, sql: str, args: tuple[Any, ...] = ()) -> None:
         """Run a statement of `dal` itself, past the guard."""
         self._trusted = True
         try:
-            execute(self, sql).close()
+            execute(self, sql, args).close()
         finally:
             self._trusted = False
 

@@ -25,6 +25,7 @@ from dal.values import (
     checked_text,
     checked_timestamp,
     json_text,
+    refused,
 )
 
 
@@ -37,6 +38,8 @@ def _timestamp(value: datetime) -> str:
 
 
 def _scaled(scale: int, value: Decimal) -> int:
+    if value.is_finite() and value.adjusted() + scale > 18:  # before an integer of any size is made of it
+        raise refused(f"a decimal of this size does not fit 64 bits with {scale} digits after the point")
     return checked_int(int(checked_decimal(value, scale).scaleb(scale)))
 
 

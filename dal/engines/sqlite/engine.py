@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import sys
 import weakref
@@ -25,6 +26,7 @@ from dal.engines.sqlite.writer import Turn, Write, Writer
 from dal.errors import ConfigurationError, LockTimeout, ReadOnlyDatabase, StatementRefused, TransactionError
 from dal.queries.dialects import SQLITE
 from dal.queries.statement import Statement
+from dal.tasks import to_its_end
 from dal.values import Encoders, ParameterType, Storage
 
 T = TypeVar("T")
@@ -74,18 +76,18 @@ class SqliteEngine:
         loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(loop, self.file.explained)
         self._outbox = Outbox(loop)
-        await asyncio.to_thread(self.file.make)
         try:
+            await to_its_end(asyncio.to_thread(self.file.make))
             writer = await self._open({})
             readers = [await self._open({"query_only": 1}) for _ in range(self._reader_count)]
         except BaseException:
-            await self._close_workers()
+            await to_its_end(self._close_workers())
             self.file.remove_if_temporary()
             raise
         self._writer = Writer(writer, self._max_waiting)
         self._readers = Readers(readers, self._max_waiting)
         self._lender = Lender(partial(self._open, {"query_only": 1}), self._close, _LENT, self._max_waiting)
-        self._finalizer = weakref.finalize(self, _stop, self._workers, self.file)
+        self._finalizer = weakref.finalize(self, _stop, self._workers, self.file, os.getpid())
 
     async def disconnect(self) -> None:
         """Let what runs end for a few seconds, then stop it; roll back, close, remove what is temporary."""
@@ -154,8 +156,7 @@ class SqliteEngine:
         """See `Engine.execute_batch`."""
         alone = any(statements.runs_alone(call.statement) for call in calls)
         for call in calls:
-            if statements.runs_outside(call.statement):
-                raise StatementRefused(f"{call.statement.verb} does not run inside a transaction", sent=False)
+            statements.refuse_inside_transaction(call.statement)
         await self._write(
             Write(
                 lambda connection: statements.change_all(connection, calls),
@@ -256,10 +257,10 @@ class SqliteEngine:
         """Open one connection; another process may hold the file for a moment."""
         worker = Worker(self._outbox)
         try:
-            await worker.open(self.file.uri)
+            await to_its_end(worker.open(self.file.uri))
             await self._prepare(worker, own.SETTINGS | self.file.settings | settings)
         except BaseException as error:
-            await worker.close()
+            await to_its_end(worker.close())
             if isinstance(error, sqlite3.Error):
                 raise self.file.explained(translated(error)) from error
             raise
@@ -291,8 +292,10 @@ class SqliteEngine:
         await asyncio.gather(*(self._close(worker) for worker in list(self._workers)))
 
 
-def _stop(workers: set[Worker], file: DatabaseFile) -> None:
+def _stop(workers: set[Worker], file: DatabaseFile, owner: int) -> None:
     """End the threads of an engine that was dropped without disconnect."""
+    if os.getpid() != owner:  # a forked process: threads and file are its parent's
+        return
     for worker in workers:
         worker.drop()
     file.remove_if_temporary()

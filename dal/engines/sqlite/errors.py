@@ -126,6 +126,17 @@ def _without_code(error: Exception) -> DalError:
     return DatabaseError(text)
 
 
+_QUOTES_A_VALUE: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"fts5:|unknown special query"), "fts5 cannot read the MATCH expression"),
+    (re.compile(r"parse error in rank function"), "fts5 cannot read the rank function"),
+    (re.compile(r"unable to open database:"), "unable to open database"),  # the name in VACUUM INTO
+    (re.compile(r"(bad )?JSON path"), "not a JSON path; it begins with $"),
+)
+"""Errors found while a statement runs, whose text repeats a piece of a value."""
+
+
 def _without_values(text: str) -> str:
-    """FTS5 quotes pieces of the MATCH expression, which is a value."""
-    return "fts5 cannot read the MATCH expression" if text.startswith("fts5:") else text
+    for pattern, instead in _QUOTES_A_VALUE:
+        if pattern.match(text):
+            return instead
+    return text

@@ -8,10 +8,19 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
-from dal.errors import CannotOpen, ConfigurationError, CorruptDatabase, DalError, DiskFull, StorageError
+from dal.errors import (
+    CannotOpen,
+    ConfigurationError,
+    CorruptDatabase,
+    DalError,
+    DiskFull,
+    ReadOnlyDatabase,
+    StorageError,
+)
 
 _MEMORY = ":memory:"
 _FASTEST_FOLDER = Path("/dev/shm")
+_NOT_WRITABLE = "this user may not read and write it; change its owner or its mode"
 _REFUSED_WRITE = "SQLITE_READONLY"  # the connection is for reading; nothing is wrong with the file
 
 
@@ -51,6 +60,7 @@ class DatabaseFile:
 
         Raises:
             CannotOpen: It is missing and may not or cannot be made, or is a folder.
+            ReadOnlyDatabase: It is there, and may be read but not written.
         """
         if self._memory:
             folder = _FASTEST_FOLDER if os.access(_FASTEST_FOLDER, os.W_OK) else None
@@ -59,6 +69,9 @@ class DatabaseFile:
         if self.path.is_dir():
             raise CannotOpen(f"{self.path} is a folder, not a database file", sent=False)
         if self.path.exists():
+            # SQLite would open it for reading, and say so no sooner than at the first write.
+            if os.access(self.path, os.R_OK) and not os.access(self.path, os.W_OK):
+                raise ReadOnlyDatabase(f"{self.path}: {_NOT_WRITABLE}", sent=False)
             return
         if not (self._create or self._memory):
             raise CannotOpen(f"{self.path} does not exist, and the URL says create=off", sent=False)
@@ -86,7 +99,7 @@ class DatabaseFile:
         elif not self.path.exists():
             advice = "the file is gone; restore it, and connect anew"
         elif not os.access(self.path, os.R_OK | os.W_OK):
-            advice = "this user may not read and write it; change its owner or its mode"
+            advice = _NOT_WRITABLE
         else:
             advice = "check the file, its folder (SQLite writes beside it) and the disk"
         return type(error)(f"{self.path}: {error.args[0]}; {advice}", code=error.code, sent=error.sent)

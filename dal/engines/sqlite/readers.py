@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -21,6 +20,7 @@ from dal.engines.sqlite.errors import is_locked
 from dal.engines.sqlite.jobs import Job
 from dal.engines.sqlite.worker import Worker
 from dal.errors import TooManyWaiters, UsageError
+from dal.tasks import Background
 
 _PAUSE = 0.003  # seconds between two tries while another process recovers or resets the WAL
 _KEPT = 2  # borrowed connections that stay open for the next borrower
@@ -107,13 +107,13 @@ def _never(connection: Connection) -> Worker:
 class Lender:
     """Lends reading connections for longer than a statement, at most *limit* at once.
 
-    Connections are opened and closed by tasks of the lender's own: a caller who leaves breaks neither.
+    Connections are opened and closed in the background: a caller who leaves breaks neither.
     """
 
     def __init__(
         self,
-        open_worker: Callable[[], Awaitable[Worker]],
-        close_worker: Callable[[Worker], Awaitable[None]],
+        open_worker: Callable[[], Coroutine[Any, Any, Worker]],
+        close_worker: Callable[[Worker], Coroutine[Any, Any, None]],
         limit: int,
         max_waiting: int,
     ) -> None:
@@ -124,7 +124,7 @@ class Lender:
         self._lent = 0
         self._kept: list[Worker] = []
         self._line: deque[Loan] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self._closed = False
         self._all_back = asyncio.Event()  # set only while closing
 
@@ -146,7 +146,7 @@ class Lender:
             if not self._lent:
                 self._all_back.set()
         elif len(self._kept) >= _KEPT:
-            self._background(self._close_worker(worker))
+            self._background.start(self._close_worker(worker))
         else:
             self._kept.append(worker)
         self._next()
@@ -161,8 +161,7 @@ class Lender:
             with contextlib.suppress(TimeoutError):  # a block or a stream left open: closing ends it
                 async with asyncio.timeout(patience):
                     await self._all_back.wait()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._background.join(patience)
 
     def _next(self) -> None:
         while self._line and self._lent < self._limit:
@@ -173,7 +172,7 @@ class Lender:
             if self._kept:
                 loan.settle(self._kept.pop(), None)
             else:
-                self._background(self._open_for(loan))
+                self._background.start(self._open_for(loan))
 
     async def _open_for(self, loan: Loan) -> None:
         try:
@@ -187,11 +186,3 @@ class Lender:
             self.give_back(worker)
         else:
             loan.settle(worker, None)
-
-    def _background(self, work: Awaitable[None]) -> None:
-        async def run() -> None:
-            await work
-
-        task = asyncio.create_task(run(), context=contextvars.Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

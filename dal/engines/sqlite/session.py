@@ -18,7 +18,7 @@ from dal.engines.sqlite import statements
 from dal.engines.sqlite.connection import Connection
 from dal.engines.sqlite.jobs import CommitJob, Deadlines, Job
 from dal.engines.sqlite.worker import Worker
-from dal.errors import StatementRefused, TransactionError
+from dal.errors import TransactionError
 from dal.queries.statement import Statement
 
 T = TypeVar("T")
@@ -49,8 +49,7 @@ class SqliteSession:
 
     async def execute(self, call: Call, deadline: float | None) -> int:
         """See `Runner.execute`."""
-        if statements.runs_outside(call.statement):
-            raise StatementRefused(f"{call.statement.verb} does not run inside a transaction", sent=False)
+        statements.refuse_inside_transaction(call.statement)
         return await self._run(lambda connection: statements.change(connection, call), deadline)
 
     async def fetch(self, call: Call, deadline: float | None, want: Want) -> Rows:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from dal.engines.base import Call, Rows, Want
 from dal.engines.sqlite.connection import Connection, execute, executemany, release, rollback_to, savepoint
-from dal.errors import StatementRefused, TooManyRows
+from dal.errors import StatementError, StatementRefused, TooManyRows
 from dal.queries.dialects import SQLITE
 from dal.queries.scanner import split_statements
 from dal.queries.statement import Statement
@@ -16,6 +17,7 @@ from dal.queries.statement import Statement
 T = TypeVar("T")
 
 _COUNTED = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE"})  # the verbs whose rows sqlite3 counts
+_COLUMN = re.compile("no such column: (?P<name>.*)", re.DOTALL)
 _OUTSIDE = frozenset({"VACUUM", "PRAGMA"})
 _ALONE = frozenset({"CREATE", "DROP", "ALTER", "REINDEX", "ANALYZE"})
 
@@ -23,6 +25,12 @@ _ALONE = frozenset({"CREATE", "DROP", "ALTER", "REINDEX", "ANALYZE"})
 def runs_outside(statement: Statement) -> bool:
     """Say whether SQLite refuses or ignores the statement inside a transaction."""
     return statement.verb in _OUTSIDE
+
+
+def refuse_inside_transaction(statement: Statement) -> None:
+    """Raise for what SQLite cannot do inside a transaction."""
+    if statement.verb == "VACUUM":
+        raise StatementRefused("VACUUM does not run inside a transaction", sent=False)
 
 
 def runs_alone(statement: Statement) -> bool:
@@ -34,7 +42,7 @@ def change(connection: Connection, call: Call) -> int:
     """Run *call* and return the number of rows that it changed."""
     before = connection.total_changes
     if call.statement.verb == "VACUUM":  # it attaches a file of its own, which the guard would refuse
-        connection.own(call.sql)
+        connection.own(call.sql, call.args)
         return 0
     cursor = opened(connection, call)
     if cursor.description is not None:
@@ -78,7 +86,7 @@ def too_many_rows() -> TooManyRows:
 
 def change_many(connection: Connection, statement: Statement, rows: Sequence[tuple[Any, ...]]) -> None:
     """Run *statement* once for each of *rows*."""
-    if statement.verb in _COUNTED:
+    if statement.verb in _COUNTED and "RETURNING" not in statement.sql.upper():  # Python 3.12 misuses it
         executemany(connection, statement.sql, rows).close()
         return
     for args in rows:
@@ -131,6 +139,9 @@ def _open(connection: Connection, sql: str, args: Sequence[Any]) -> sqlite3.Curs
         return execute(connection, sql, args)
     except sqlite3.DatabaseError as error:
         if connection.refused is None:
+            named = _COLUMN.match(str(error))
+            if named is not None and named["name"] not in sql:  # a column filter in an FTS5 MATCH, a value
+                raise StatementError("fts5 cannot read the MATCH expression", code="SQLITE_ERROR") from error
             raise
         raise StatementRefused(
             f"not allowed: {connection.refused}", code="SQLITE_AUTH", sent=False

@@ -26,7 +26,9 @@ def file_for(url: DatabaseURL) -> DatabaseFile:
     for name, value in url.options.items():
         if value not in _OPTIONS.get(name, {}):
             known = ", ".join(f"{key}={'|'.join(values)}" for key, values in _OPTIONS.items())
-            raise ConfigurationError(f"the SQLite URL has no option {name}={value}; there are {known}")
+            raise ConfigurationError(
+                f"the SQLite URL has no such option {name} or no such value for it; there are {known}"
+            )
     return DatabaseFile(url.database, create=_OPTIONS["create"][url.options.get("create", "on")])
 
 

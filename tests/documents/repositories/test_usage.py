@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from dal.database import DatabaseManager
 from dal.errors import ForeignKeyViolation
@@ -35,6 +37,12 @@ class TestUsageSignals:
         with pytest.raises(ForeignKeyViolation):
             await UsageSignalRepository(db).add([good, bad, good])
         assert await UsageSignalRepository(db).after() == []
+
+    @pytest.mark.parametrize("fields", [{"signal_type": "dwell"}, {"signal_type": "click", "dwell_ms": 1}])
+    def test_dwell_and_its_time(self, fields: dict[str, Any]) -> None:
+        """A time without a dwell, or a dwell without its time, is refused as the table refuses it."""
+        with pytest.raises(ValidationError, match="dwell_ms"):
+            NewSignal(**fields)
 
     async def test_none(self, db: DatabaseManager) -> None:
         """No signals are no work."""
