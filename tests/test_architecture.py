@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "dal"
 
 # Lowest first. A module imports from its own layer and from those below.
 LAYERS = (
-    {"errors"},
+    {"errors", "tasks"},
     {"values", "settings"},
     {"queries"},
     {"engines"},

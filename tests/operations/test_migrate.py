@@ -193,7 +193,7 @@ async def test_file_that_is_no_database(root: Path, file: Path) -> None:
         ("app.db", "the URL of a SQLite file"),
         ("sqlite:///:memory:", "private to its process"),
         ("sqlite://app.db", "sqlite:///relative.db"),
-        ("sqlite:///app.db?cache=shared", "no option cache=shared"),
+        ("sqlite:///app.db?cache=shared", "option cache is unknown"),
         ("sqlite:///", "sqlite:///relative.db"),
         ("sqlite:///a#b.db", "%23"),
     ],

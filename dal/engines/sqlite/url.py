@@ -27,7 +27,7 @@ def file_for(url: DatabaseURL) -> DatabaseFile:
         if value not in _OPTIONS.get(name, {}):
             known = ", ".join(f"{key}={'|'.join(values)}" for key, values in _OPTIONS.items())
             raise ConfigurationError(
-                f"the SQLite URL has no such option {name} or no such value for it; there are {known}"
+                f"the SQLite URL's option {name} is unknown, or has an unknown value; there are {known}"
             )
     return DatabaseFile(url.database, create=_OPTIONS["create"][url.options.get("create", "on")])
 
