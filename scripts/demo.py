@@ -1,11 +1,13 @@
 """Shows `dal` at work on real documents, checks what it does, and measures it.
 
     scripts/demo                          in a checkout; sets itself up at first
+    scripts/demo --url postgresql://...   the same on PostgreSQL; or mysql:// for MariaDB
     python scripts/demo.py --database F   anywhere with dal[cli] installed; needs the modules beside it
 
-It migrates a SQLite file, stores the long descriptions of the Python distributions installed in its
-environment, and uses them as an application would: lookups, searches through the caches, a transaction that
-is undone, cleanup, lists. The file is kept, so that a second run finds the documents stored already.
+It migrates a SQLite file, or the database of a URL, stores the long descriptions of the Python
+distributions installed in its environment, and uses them as an application would: lookups, searches through
+the caches, a transaction that is undone, cleanup, lists. The database is kept, so that a second run finds
+the documents stored already.
 
 It ends 0 only if every check held; one is that at least 20 distributions are stored. Otherwise it says
 what failed and ends 1.
@@ -45,12 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo and return its exit code."""
     options = parser().parse_args(arguments)
     screen = Screen()
-    path = Path(options.database).absolute()
     begun = time.perf_counter()
     try:
-        if options.fresh:
-            remove_database(path)
-        asyncio.run(run(path, options.cache, screen))
+        asyncio.run(run(database_settings(options), options.cache, screen))
     except (DalError, OSError) as error:
         screen.error(str(error))
         return 1
@@ -60,11 +59,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if screen.verdict(end=f"All of it worked, in {time.perf_counter() - begun:.0f} seconds.") else 1
 
 
-async def run(path: Path, cache_url: str, screen: Screen) -> None:
-    """Bring the file up to date, say on what all runs, and take the tour."""
-    settings = Settings(
-        database=DatabaseSettings(path=str(path)), cache=CacheSettings(url=SecretStr(cache_url))
-    )
+def database_settings(options: argparse.Namespace) -> DatabaseSettings:
+    """Return where the database is; with ``--fresh``, remove the file first.
+
+    Raises:
+        ConfigurationError: ``--fresh`` goes with a URL, or the file is no SQLite database.
+    """
+    if options.url is not None:
+        if options.fresh:
+            raise ConfigurationError("--fresh removes a SQLite file; it does not go with --url")
+        return DatabaseSettings(url=SecretStr(options.url))
+    path = Path(options.database).absolute()
+    if options.fresh:
+        remove_database(path)
+    return DatabaseSettings(path=str(path))
+
+
+async def run(database: DatabaseSettings, cache_url: str, screen: Screen) -> None:
+    """Bring the database up to date, say on what all runs, and take the tour."""
+    settings = Settings(database=database, cache=CacheSettings(url=SecretStr(cache_url)))
     applied = await migrate(settings.database.resolved_url())
     db = DatabaseManager(queries=QUERIES, settings=settings)
     cache = CacheManager(settings=settings)
@@ -76,13 +89,20 @@ async def run(path: Path, cache_url: str, screen: Screen) -> None:
             [
                 ("dal", f"{version()}, in {Path(dal.__file__).parent}"),
                 ("Python", platform.python_version()),
-                ("SQLite", await db.fetch_value("SELECT sqlite_version()")),
-                ("database", path),
+                ("engine", await engine_version(db, database)),
+                ("database", database.path if database.url is None else db),
                 ("migrations", f"{len(applied)} applied now" if applied else "all there already"),
                 ("cache", cache),
             ],
         )
         await Tour(db, cache, screen).run()
+
+
+async def engine_version(db: DatabaseManager, database: DatabaseSettings) -> str:
+    """Return what the engine says of itself."""
+    if database.url is None:
+        return f"SQLite {await db.fetch_value('SELECT sqlite_version()')}"
+    return str(await db.fetch_value("SELECT version()"))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -99,6 +119,7 @@ def parser() -> argparse.ArgumentParser:
         default=folder / "data" / "demo.db",
         help="the SQLite file, made if it is not there (default: %(default)s)",
     )
+    reader.add_argument("--url", help="a database on a server: postgresql://..., mysql://...")
     reader.add_argument("--fresh", action="store_true", help="remove that file first")
     reader.add_argument(
         "--cache", metavar="URL", default="memory://", help="memory:// (the default), redis:// or rediss://"

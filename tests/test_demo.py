@@ -164,7 +164,7 @@ def test_names_versions(run: Run) -> None:
     versions = run.table("what", "which")
 
     assert versions["Python"] == [platform.python_version()]
-    assert versions["SQLite"] == [sqlite3.sqlite_version]
+    assert versions["engine"] == [f"SQLite {sqlite3.sqlite_version}"]
 
 
 def test_output_in_a_pipe(run: Run) -> None:

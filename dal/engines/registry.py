@@ -19,14 +19,26 @@ from dal.settings import DatabaseSettings
 
 OpenEngine = Callable[[DatabaseURL, DatabaseSettings], Engine]
 
-ENGINES: dict[str, str] = {"sqlite": "dal.engines.sqlite.url:engine_for"}
+ENGINES: dict[str, str] = {
+    "sqlite": "dal.engines.sqlite.url:engine_for",
+    "postgresql": "dal.engines.postgresql.url:engine_for",
+    "postgres": "dal.engines.postgresql.url:engine_for",
+    "mysql": "dal.engines.mysql.url:engine_for",
+    "mariadb": "dal.engines.mysql.url:engine_for",
+}
 """Scheme -> the function that makes its engine, imported when it is first asked for."""
 
 
 class Database(databases.Database):
     """A `databases.Database` on back ends whose connections keep the settings of `dal`."""
 
-    SUPPORTED_BACKENDS = {"sqlite": "dal.engines.sqlite.backend:SqliteBackend"}  # noqa: RUF012  # as the base class has it
+    SUPPORTED_BACKENDS = {  # noqa: RUF012  # as the base class has it
+        "sqlite": "dal.engines.sqlite.backend:SqliteBackend",
+        "postgresql": "dal.engines.postgresql.backend:PostgresBackend",
+        "postgres": "dal.engines.postgresql.backend:PostgresBackend",
+        "mysql": "dal.engines.mysql.backend:MysqlBackend",
+        "mariadb": "dal.engines.mysql.backend:MysqlBackend",
+    }
 
 
 def engine_for(url: str, settings: DatabaseSettings) -> tuple[Engine, DatabaseURL]:
@@ -36,12 +48,21 @@ def engine_for(url: str, settings: DatabaseSettings) -> tuple[Engine, DatabaseUR
         ConfigurationError: No engine has the URL's scheme, or it has an option that none knows.
     """
     parsed = DatabaseURL(url)
-    scheme = parsed.dialect
+    try:
+        scheme = parsed.dialect
+    except ValueError:
+        raise ConfigurationError("the URL cannot be read: [ and ] stand around an IPv6 address") from None
     if "://" not in url or scheme not in ENGINES:
         near = get_close_matches(scheme, ENGINES, n=1)
         hint = f"; did you mean {near[0]}://?" if near else ""
         known = ", ".join(f"{name}://" for name in ENGINES)
         raise ConfigurationError(f"no engine for the URL scheme {scheme!r}; there are {known}{hint}")
     module, _, function = ENGINES[scheme].partition(":")
-    opener: OpenEngine = getattr(import_module(module), function)
+    try:
+        opener: OpenEngine = getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        extra = module.split(".")[2]
+        raise ConfigurationError(
+            f"{scheme}:// needs the package {error.name}: pip install 'dal[{extra}]'"
+        ) from error
     return opener(parsed, settings), parsed

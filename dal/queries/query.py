@@ -128,7 +128,9 @@ class Query(Generic[RowT]):
         except TextError as error:
             place = "" if error.offset is None else f" ({position_of(text, error.offset)} of the text)"
             raise ParameterError(f"{self._label}: {error}{place}") from None
-        return Statement(text, found, dialect, encoders, query=self.name, parameters=parameters)
+        statement = Statement(text, found, dialect, encoders, query=self.name, parameters=parameters)
+        statement.clean = self.headers.get("session") == "clean"
+        return statement
 
     def _check_single(self, text: str, found: Scan) -> None:
         if not found.statements:

@@ -147,6 +147,7 @@ class Statement:
         verb: The first keyword in upper case: ``SELECT``, ``WITH``, ``CREATE``; empty if there is none.
         writes: Set by the engine: the statement changes the database.
         alone: Set by the engine: the statement must not share a transaction.
+        clean: The header says ``session: clean``: no run of it leaves a state behind in its session.
     """
 
     __slots__ = (
@@ -162,6 +163,7 @@ class Statement:
         "_spread",
         "_texts",
         "alone",
+        "clean",
         "query",
         "sql",
         "verb",
@@ -192,6 +194,7 @@ class Statement:
         self.verb = found.verb
         self.writes = False
         self.alone = False
+        self.clean = False
         self._dialect = dialect
         self._label = "the statement" if query is None else f"query {query}"
         self._positional = parameters is None
@@ -243,6 +246,11 @@ class Statement:
         if self._spread:
             return self._spread_lists(args)
         return self.sql, args
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each of the values that `bind` returns is called; a list spread over several counts once."""
+        return tuple(name for name, _ in self._slots)
 
     def __repr__(self) -> str:
         return f"<Statement {self.query or self.verb} for {self._dialect.name}>"

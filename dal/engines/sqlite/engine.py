@@ -18,7 +18,7 @@ from dal.engines.sqlite import statements
 from dal.engines.sqlite.encoders import encoders
 from dal.engines.sqlite.errors import is_locked, translated
 from dal.engines.sqlite.file import DatabaseFile
-from dal.engines.sqlite.jobs import Deadlines, Job
+from dal.engines.sqlite.jobs import Job, Waits
 from dal.engines.sqlite.readers import Lender, Loan, Readers
 from dal.engines.sqlite.session import Cursor, SqliteSession
 from dal.engines.sqlite.worker import Outbox, Worker
@@ -74,7 +74,7 @@ class SqliteEngine:
                 f"SQLite {sqlite3.sqlite_version} is too old for {sys.executable}; 3.37 or later is needed"
             )
         loop = asyncio.get_running_loop()
-        self._deadlines = Deadlines(loop, self.file.explained)
+        self._waits = Waits(loop, self.file.explained)
         self._outbox = Outbox(loop)
         try:
             await to_its_end(asyncio.to_thread(self.file.make))
@@ -97,7 +97,7 @@ class SqliteEngine:
             self._lender.close(_DISCONNECT_SECONDS),
         )
         await self._close_workers()
-        self._deadlines.close()
+        self._waits.close()
         self.file.remove_if_temporary()
         self._finalizer.detach()
 
@@ -120,7 +120,7 @@ class SqliteEngine:
             try:
                 job = Job(lambda connection: statements.read(connection, call, want), deadline)
                 self._readers.submit(job)
-                return await self._deadlines.wait(job)
+                return await self._waits.wait(job)
             except ReadOnlyDatabase as error:
                 self._learn_that_it_writes(call.statement, error)
         return await self._write(
@@ -172,7 +172,7 @@ class SqliteEngine:
             async for rows in self._stream_of_a_write(call, batch_size, timeout):
                 yield rows
             return
-        worker = await self._borrow(self._deadlines.after(timeout))
+        worker = await self._borrow(self._waits.after(timeout))
         cursor = Cursor(call, batch_size)
         try:
             while (rows := await self._on(worker, cursor, timeout)).values:
@@ -193,26 +193,26 @@ class SqliteEngine:
             )
         if readonly:
             worker = await self._borrow(deadline)
-            session = SqliteSession(worker, self._deadlines, partial(self._lender.give_back, worker))
+            session = SqliteSession(worker, self._waits, partial(self._lender.give_back, worker))
             await session.begin_reading(deadline)
             return session
         turn = Turn(deadline)
         self._submit(turn)
         try:
-            return self._turn(await self._deadlines.wait(turn))
+            return self._turn(await self._waits.wait(turn))
         except asyncio.CancelledError:
             if turn.granted():  # cancelled in the very step in which it was granted
                 await self._turn(turn.future.result()).rollback()
             raise
 
     def _turn(self, worker: Worker) -> SqliteSession:
-        session = SqliteSession(worker, self._deadlines, self._writer.give_back)
+        session = SqliteSession(worker, self._waits, self._writer.give_back)
         _holding.set(session)
         return session
 
     async def _write(self, write: Write[T]) -> T:
         self._submit(write)
-        return await self._deadlines.wait(write)
+        return await self._waits.wait(write)
 
     def _submit(self, job: Write[Any] | Turn) -> None:
         """Put *job* in line, unless it would wait for the task that sends it."""
@@ -225,15 +225,15 @@ class SqliteEngine:
         self._writer.submit(job)
 
     async def _on(self, worker: Worker, cursor: Cursor, timeout: float | None) -> Rows:
-        job = Job(cursor.next_rows, self._deadlines.after(timeout))
+        job = Job(cursor.next_rows, self._waits.after(timeout))
         worker.submit(job.run, job.settle)
-        return await self._deadlines.wait(job)
+        return await self._waits.wait(job)
 
     async def _stream_of_a_write(
         self, call: Call, batch_size: int, timeout: float | None
     ) -> AsyncGenerator[Rows, None]:
         """SQLite has made all changes before the first RETURNING row comes, and keeps the rows itself."""
-        rows = await self.fetch(call, self._deadlines.after(timeout), "all")
+        rows = await self.fetch(call, self._waits.after(timeout), "all")
         for start in range(0, len(rows.values), batch_size):
             yield Rows(rows.columns, rows.values[start : start + batch_size])
 
@@ -247,7 +247,7 @@ class SqliteEngine:
         loan = Loan(deadline)
         self._lender.submit(loan)
         try:
-            return await self._deadlines.wait(loan)
+            return await self._waits.wait(loan)
         except asyncio.CancelledError:
             if loan.granted():
                 self._lender.give_back(loan.future.result())

@@ -2,7 +2,6 @@
 
 A caller and a thread share nothing that is awaited: the caller waits for a future of its own, the
 thread answers through the outbox. So a caller can leave at any moment, and the job is told to stop.
-One timer serves all deadlines.
 """
 
 from __future__ import annotations
@@ -10,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
+from dal.engines.deadlines import Deadlines
 from dal.engines.sqlite.connection import Connection
 from dal.engines.sqlite.errors import translated
 from dal.errors import DalError, DatabaseError, LockTimeout, OutcomeUnknown, PoolTimeout, QueryTimeout
@@ -39,7 +39,7 @@ class Job(Generic[T]):
 
     def __init__(self, work: Callable[[Connection], T], deadline: float | None) -> None:
         self.work = work
-        self.deadline = deadline
+        self.deadline = math.inf if deadline is None else deadline
         self.future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self.abandoned = False
         self.begun = False
@@ -114,19 +114,12 @@ class CommitJob(Job[None]):
         return super()._late()
 
 
-class Deadlines:
-    """Waits for jobs, each until its deadline, with one timer for all of them."""
+class Waits(Deadlines):
+    """Waits for jobs, each until its deadline."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, explained: Callable[[DalError], DalError]) -> None:
-        self._loop = loop
+        super().__init__(loop)
         self._explained = explained
-        self._jobs: set[Job[Any]] = set()
-        self._due = math.inf
-        self._timer: asyncio.TimerHandle | None = None
-
-    def after(self, timeout: float | None) -> float | None:
-        """Return the deadline that is *timeout* seconds away."""
-        return None if timeout is None else self._loop.time() + timeout
 
     async def wait(self, job: Job[T]) -> T:
         """Return what *job* brings; leaving early, for any reason, stops it.
@@ -134,10 +127,8 @@ class Deadlines:
         Raises:
             DatabaseError: The driver's error, translated; a timeout.
         """
-        if job.deadline is not None:
-            self._jobs.add(job)
-            if job.deadline < self._due:
-                self._arm(job.deadline)
+        if job.deadline < math.inf:
+            self.add(job)
         try:
             return await job.future
         except asyncio.CancelledError:
@@ -149,26 +140,4 @@ class Deadlines:
                 raise
             raise better from error
         finally:
-            self._jobs.discard(job)
-
-    def close(self) -> None:
-        """Stop the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._due = math.inf
-
-    def _arm(self, due: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._due = due
-        self._timer = self._loop.call_at(due, self._sweep)
-
-    def _sweep(self) -> None:
-        now = self._loop.time()
-        self._timer = None
-        self._due = math.inf
-        for job in [job for job in self._jobs if job.deadline is not None and job.deadline <= now]:
-            self._jobs.discard(job)
-            job.expire()
-        if self._jobs:
-            self._arm(min(job.deadline for job in self._jobs if job.deadline is not None))
+            self.discard(job)

@@ -16,7 +16,7 @@ from dal.engines.base import Call, Rows, Want
 from dal.engines.sqlite import connection as own
 from dal.engines.sqlite import statements
 from dal.engines.sqlite.connection import Connection
-from dal.engines.sqlite.jobs import CommitJob, Deadlines, Job
+from dal.engines.sqlite.jobs import CommitJob, Job, Waits
 from dal.engines.sqlite.worker import Worker
 from dal.errors import TransactionError
 from dal.queries.statement import Statement
@@ -27,9 +27,9 @@ T = TypeVar("T")
 class SqliteSession:
     """One connection inside a transaction; `Session` in `dal.engines.base` says what it promises."""
 
-    def __init__(self, worker: Worker, deadlines: Deadlines, give_back: Callable[[], None]) -> None:
+    def __init__(self, worker: Worker, waits: Waits, give_back: Callable[[], None]) -> None:
         self._worker = worker
-        self._deadlines = deadlines
+        self._waits = waits
         self._give_back = give_back
         self._savepoints = 0
         self._ended = False
@@ -70,7 +70,7 @@ class SqliteSession:
         """See `Runner.stream`."""
         self._cursor = cursor = Cursor(call, batch_size)
         try:
-            while (rows := await self._run(cursor.next_rows, self._deadlines.after(timeout))).values:
+            while (rows := await self._run(cursor.next_rows, self._waits.after(timeout))).values:
                 yield rows
         finally:
             if not self._ended:
@@ -101,14 +101,14 @@ class SqliteSession:
         """See `Session.commit`."""
         job = CommitJob(partial(_inside, _commit), deadline)
         self._end(job)
-        await self._deadlines.wait(job)
+        await self._waits.wait(job)
 
     async def rollback(self) -> None:
         """See `Session.rollback`."""
         if not self._ended:
             job = Job(Connection.leave_transaction, None)
             self._end(job)
-            await self._deadlines.wait(job)
+            await self._waits.wait(job)
 
     async def _run(self, work: Callable[[Connection], T], deadline: float | None) -> T:
         if self._ended:
@@ -117,7 +117,7 @@ class SqliteSession:
 
     async def _wait(self, job: Job[T]) -> T:
         self._worker.submit(job.run, job.settle)
-        return await self._deadlines.wait(job)
+        return await self._waits.wait(job)
 
     def _end(self, job: Job[None]) -> None:
         """Run *job*, after which the connection is outside of any transaction, and give it back."""

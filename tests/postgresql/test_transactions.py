@@ -1,0 +1,247 @@
+"""Blocks, batches and streams on PostgreSQL: levels, waiting for oneself, memory, and one round trip."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dal.database import DatabaseManager
+from dal.errors import (
+    ForeignKeyViolation,
+    OutcomeUnknown,
+    PoolTimeout,
+    QueryTimeout,
+    StatementRefused,
+    TooManyWaiters,
+    TransactionError,
+)
+from dal.executor import Executor
+from dal.queries import load_queries
+from dal.settings import DatabaseSettings, Settings
+from dal.transaction import Transaction
+
+ADD = "INSERT INTO account (email) VALUES (:email)"
+COUNT = "SELECT count(*) FROM account"
+
+
+def small(size: int, **more: Any) -> Settings:
+    return Settings(database=DatabaseSettings(pool_size=size, max_overflow=0, **more))
+
+
+@pytest.mark.parametrize("level", ["serializable", "repeatable read", "read committed"])
+async def test_a_block_has_the_level_that_it_asks_for(db: DatabaseManager, level: Any) -> None:
+    """Serializable unless it asks."""
+    async with db.transaction(isolation=level) as tx:
+        assert await tx.fetch_value("SELECT current_setting('transaction_isolation')") == level
+    async with db.transaction() as tx:
+        assert await tx.fetch_value("SELECT current_setting('transaction_isolation')") == "serializable"
+    async with db.transaction(readonly=True) as tx:
+        assert await tx.fetch_value("SELECT current_setting('transaction_read_only')") == "on"
+
+
+async def test_read_uncommitted_which_postgresql_lacks_is_refused(db: DatabaseManager) -> None:
+    """The server would take it and do something else; the pool stays whole."""
+    for _ in range(6):
+        with pytest.raises(StatementRefused, match="isolation"):
+            async with db.transaction(isolation="read uncommitted"):
+                pass
+    assert await db.fetch_value("SELECT 1") == 1
+
+
+async def test_a_thousand_increments_by_each_of_two_tasks_are_exact(db: DatabaseManager) -> None:
+    """Through run_transaction."""
+    await db.execute(ADD, {"email": "a"})
+
+    async def increment(tx: Transaction) -> None:
+        balance = await tx.fetch_value("SELECT balance FROM account")
+        await tx.execute("UPDATE account SET balance = :balance", {"balance": balance + 1})
+
+    async def task() -> None:
+        for _ in range(1000):
+            await db.run_transaction(increment)
+
+    await asyncio.gather(task(), task())
+    assert await db.fetch_value("SELECT balance FROM account") == 2000
+
+
+async def test_a_call_that_would_wait_for_its_own_block_raises_at_once(url: str) -> None:
+    """With a pool of one, and with nested blocks that hold all of a larger one."""
+    for size in (1, 2):
+        async with DatabaseManager(url, settings=small(size)) as db, db.transaction():
+            if size == 2:
+                async with db.outside().transaction():
+                    with pytest.raises(TransactionError, match="would wait"):
+                        await db.outside().fetch_value("SELECT 1")
+                assert await db.outside().fetch_value("SELECT 1") == 1
+                continue
+            calls: list[Callable[[Executor], Any]] = [
+                lambda outside: outside.fetch_value("SELECT 1"),
+                lambda outside: outside.execute_transaction([("SELECT 1", ())]),
+                lambda outside: anext(outside.stream("SELECT 1")),
+                lambda outside: outside.transaction().__aenter__(),
+            ]
+            for call in calls:
+                with pytest.raises(TransactionError, match="would wait"):
+                    await call(db.outside())
+
+
+async def test_a_block_of_another_task_is_waited_for(url: str) -> None:
+    """It may well end."""
+    async with DatabaseManager(url, settings=small(1)) as db:
+        inside = asyncio.Event()
+
+        async def block() -> None:
+            async with db.transaction() as tx:
+                inside.set()
+                await asyncio.sleep(0.05)
+                await tx.fetch_value("SELECT 1")
+
+        task = asyncio.create_task(block())
+        await inside.wait()
+        assert await db.fetch_value("SELECT 1") == 1
+        await task
+
+
+async def test_waiting_for_a_connection_is_bounded(url: str) -> None:
+    """By the call's timeout and by the length of the line."""
+    async with DatabaseManager(url, settings=small(1, max_waiting=2)) as db:
+        sleeper = asyncio.create_task(db.fetch_value("SELECT pg_sleep(0.5)"))
+        await asyncio.sleep(0.05)
+        begun = asyncio.get_running_loop().time()
+        with pytest.raises(PoolTimeout):
+            await db.fetch_value("SELECT 1", timeout=0.1)
+        assert 0.08 < asyncio.get_running_loop().time() - begun < 0.15
+        waiting = [asyncio.create_task(db.fetch_value("SELECT 1")) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(TooManyWaiters):
+            await db.fetch_value("SELECT 1")
+        await asyncio.gather(sleeper, *waiting)
+
+
+async def test_a_deferred_constraint_fails_at_commit_each_time(db: DatabaseManager) -> None:
+    """By class, more often than there are connections; it is known that nothing was committed."""
+    await db.execute(
+        "CREATE TABLE note (account_id bigint REFERENCES account (account_id) DEFERRABLE INITIALLY DEFERRED)"
+    )
+    for _ in range(7):
+        with pytest.raises(ForeignKeyViolation):
+            async with db.transaction() as tx:
+                await tx.execute("INSERT INTO note VALUES (99)")
+        with pytest.raises(ForeignKeyViolation):
+            await db.execute_transaction([("INSERT INTO note VALUES (99)", ())])
+    assert await db.fetch_value("SELECT count(*) FROM note") == 0
+
+
+async def test_a_block_whose_time_is_over_before_commit_is_rolled_back(db: DatabaseManager) -> None:
+    """COMMIT is not sent, so the outcome is known."""
+    with pytest.raises(QueryTimeout) as raised:
+        async with db.transaction(timeout=0.05) as tx:
+            await tx.execute(ADD, {"email": "a"})
+            await asyncio.sleep(0.1)
+    assert not isinstance(raised.value, OutcomeUnknown)
+    assert await db.fetch_value(COUNT) == 0
+
+
+async def test_a_commit_that_takes_too_long_has_an_unknown_outcome(db: DatabaseManager) -> None:
+    """A deferred trigger runs in it; its after_commit actions run, since it may be committed."""
+    await db.execute_script(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(5); "
+        "RETURN NULL; END $$; CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON account "
+        "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()"
+    )
+    seen: list[str] = []
+    with pytest.raises(OutcomeUnknown):
+        async with db.transaction(timeout=0.5) as tx:
+            tx.after_commit(lambda: seen.append("ran"))
+            await tx.execute(ADD, {"email": "a"})
+    assert seen == ["ran"]
+    assert await db.fetch_value(COUNT) in (0, 1)
+
+
+async def test_a_million_rows_stream_in_constant_memory(db: DatabaseManager) -> None:
+    """Less than 20 MiB more than before."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    count = 0
+    async with aclosing(
+        db.stream("SELECT g, repeat('x', 50) FROM generate_series(1, 1000000) AS g", batch_size=2000)
+    ) as rows:
+        async for _ in rows:
+            count += 1
+    assert count == 1_000_000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20 * 1024
+
+
+async def test_a_stream_reads_no_more_than_it_is_asked_for(db: DatabaseManager) -> None:
+    """The first rows come long before the last could."""
+    async with (
+        asyncio.timeout(5),
+        aclosing(db.stream("SELECT generate_series(1, 1000000000000)", batch_size=10)) as rows,
+    ):
+        async for row in rows:
+            if row[0] == 25:
+                break
+    assert await db.fetch_value("SELECT 1") == 1
+
+
+async def test_a_stream_of_a_function_that_writes_runs_once(db: DatabaseManager) -> None:
+    """It is found out at its first row, before anything is done."""
+    sql = "SELECT nextval('account_account_id_seq') FROM generate_series(1, 5)"
+    assert [row[0] async for row in db.stream(sql, batch_size=2)] == [1, 2, 3, 4, 5]
+    assert [row[0] async for row in db.stream(sql, batch_size=2)] == [6, 7, 8, 9, 10]
+
+
+async def test_each_batch_of_a_stream_has_the_timeout(db: DatabaseManager) -> None:
+    """A long stream may take longer than that as a whole; a long batch may not."""
+    slow = "SELECT g, pg_sleep(0.1) FROM generate_series(1, 6) AS g"
+    assert len([row async for row in db.stream(slow, batch_size=1, timeout=0.4)]) == 6
+    with pytest.raises(QueryTimeout):
+        async for _ in db.stream(slow, batch_size=6, timeout=0.3):
+            pass
+    assert await db.fetch_value("SELECT 1") == 1
+
+
+async def test_a_statement_is_prepared_once_per_connection(url: str, tmp_path: Path) -> None:
+    """And a run of it is one message to the server and one back."""
+    file = tmp_path / "q.sql"
+    file.write_text(
+        "-- name: one(x: int) :value\n-- session: clean\nSELECT cast(:x AS bigint) /* counted */;\n"
+    )
+    one = load_queries(file).one
+    async with DatabaseManager(url, settings=small(1)) as db:
+        for number in range(20):
+            assert await db.fetch_value(one, {"x": number}) == number
+        found = await db.fetch_all(
+            "SELECT generic_plans + custom_plans AS runs FROM pg_prepared_statements "
+            "WHERE statement ~ 'counted'"
+        )
+        assert sorted(row["runs"] for row in found)[-1] == 20
+
+
+async def test_an_insert_of_one_row_that_returns_it_is_one_round_trip(
+    db: DatabaseManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot return two, so it needs no transaction of its own; others do."""
+    from dal.engines.postgresql.connection import Connection
+
+    texts: list[str] = []
+    run_text = Connection.run_text
+
+    async def watched(self: Connection, text: str) -> str:
+        texts.append(text)
+        return await run_text(self, text)
+
+    monkeypatch.setattr(Connection, "run_text", watched)
+    await db.fetch_one(
+        "INSERT INTO account (email, balance) VALUES (lower(:e), coalesce(:b, 0)) /* (,) */ "
+        "ON CONFLICT (email) DO UPDATE SET email = excluded.email RETURNING account_id",
+        {"e": "A", "b": 1},
+    )
+    assert not [text for text in texts if text.startswith("BEGIN")]
+    await db.fetch_one("UPDATE account SET balance = 2 RETURNING email")
+    assert [text for text in texts if text.startswith("BEGIN")] == ["BEGIN"]
