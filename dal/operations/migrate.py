@@ -10,20 +10,17 @@ import asyncio
 import getpass
 import os
 import re
+import shutil
 import signal
-import sqlite3
 import sys
-from collections.abc import Iterable, Mapping
-from contextlib import closing, suppress
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from glob import escape
 from pathlib import Path
-from urllib.parse import quote
 
-from databases import DatabaseURL
-
-from dal.engines.sqlite.file import DatabaseFile
-from dal.engines.sqlite.url import file_for
 from dal.errors import CannotOpen, ConfigurationError, CorruptDatabase, MigrationFailed
+from dal.operations.yoyo_url import YoyoDatabase, yoyo_database
 from dal.queries.files import shipped
 
 CANCEL_GRACE = 1.0
@@ -57,24 +54,31 @@ def migrations_of(system: str, engine_name: str, *, root: Path | None = None) ->
 async def migrate(
     url: str, systems: Iterable[str] = ("base", "documents"), *, root: Path | None = None
 ) -> list[str]:
-    """Bring a SQLite database up to date and return the ids of the migrations that were applied.
+    """Bring a database up to date and return the ids of the migrations that were applied.
 
-    The file and its folder are made if they do not exist, for their owner alone. A cancelled call ends
-    yoyo and leaves no lock behind; each migration is applied either whole or not at all.
+    A SQLite file and its folder are made if they do not exist, for their owner alone; a database of a server
+    has to be there. On SQLite and PostgreSQL each migration is applied either whole or not at all. MariaDB
+    commits each statement that changes the schema; if a later one of the same migration fails, yoyo undoes
+    those before it, and if yoyo itself is killed between two, they stay.
+
+    A cancelled call ends yoyo and its lock. A statement that a server is busy with may go on for a while.
+
+    yoyo connects by drivers of its own, psycopg and PyMySQL, under the rule for TLS that the engines have.
 
     Args:
-        url: ``sqlite:///relative.db`` or ``sqlite:////absolute.db``.
+        url: As `DatabaseManager` takes it: ``sqlite:///relative.db``, ``sqlite:////absolute.db``,
+            ``postgresql://user:password@host/name``, ``mysql://user:password@host/name``.
         systems: Each with its own chain of migrations. One that depends on another comes after it.
         root: Where the systems lie; None takes those that come with `dal`.
 
     Raises:
-        ConfigurationError: The URL is not that of a SQLite file, or a system has no migrations.
+        ConfigurationError: The URL is not usable, or a system has no migrations for this engine.
         CannotOpen: The file cannot be made or read.
         CorruptDatabase: The file is there and is no SQLite database.
-        MigrationFailed: yoyo failed; what it applied before stays applied.
+        MigrationFailed: yoyo failed, or could not connect; what it applied before stays applied.
     """
-    file, folders = await asyncio.to_thread(_prepare, url, tuple(systems), root)
-    process, log = await _run_yoyo(file, folders)
+    database, folders = await asyncio.to_thread(_prepare, url, tuple(systems), root)
+    process, log = await _run_yoyo(database, folders)
     # A hook such as post-apply.sql is logged in the same way, and is no migration.
     known = {migration: folder for folder, ids in folders.items() for migration in ids}
     begun = [migration for migration in _APPLYING.findall(log) if migration in known]
@@ -88,29 +92,18 @@ async def migrate(
 
 def _prepare(
     url: str, systems: tuple[str, ...], root: Path | None
-) -> tuple[Path, dict[Path, frozenset[str]]]:
-    file = _sqlite_file(url)
-    folders = [migrations_of(system, "sqlite", root=root) for system in systems]
-    file.make()
-    path = file.path.absolute()
-    _refuse_other_formats(path)
-    return path, {folder: _ids(folder) for folder in folders}
+) -> tuple[YoyoDatabase, dict[Path, frozenset[str]]]:
+    database = yoyo_database(url)
+    folders = [migrations_of(system, database.engine, root=root) for system in systems]
+    if database.file is not None:
+        database.file.make()
+        _refuse_other_formats(database.file.path.absolute())
+    return database, {folder: _ids(folder) for folder in folders}
 
 
 def _ids(folder: Path) -> frozenset[str]:
     names = (path.name for path in folder.glob("*.sql"))
     return frozenset(name.removesuffix(".sql") for name in names if not name.endswith(".rollback.sql"))
-
-
-def _sqlite_file(url: str) -> DatabaseFile:
-    parsed = DatabaseURL(url)
-    if parsed.dialect != "sqlite":
-        raise ConfigurationError(
-            f"migrate takes the URL of a SQLite file; for {parsed.dialect or 'this one'} run yoyo apply"
-        )
-    if parsed.database == ":memory:":
-        raise ConfigurationError("a :memory: database is private to its process; migrate a file")
-    return file_for(parsed)
 
 
 def _refuse_other_formats(path: Path) -> None:
@@ -127,32 +120,54 @@ def _refuse_other_formats(path: Path) -> None:
 _SQLITE_HEADER = b"SQLite format 3\0"
 
 
-async def _run_yoyo(file: Path, folders: Iterable[Path]) -> tuple[asyncio.subprocess.Process, str]:
+async def _run_yoyo(
+    database: YoyoDatabase, folders: Iterable[Path]
+) -> tuple[asyncio.subprocess.Process, str]:
     """Run yoyo to its end and return it with what it logged.
 
     One run for all folders, since a migration may depend on one of another system. Where the
     dependencies leave it open, yoyo keeps the order of the folders.
     """
-    # yoyo hands the path on to SQLite as part of a file: URI, which undoes the quoting.
-    url = f"sqlite:///{quote(str(file))}"
-    sources = [escape(str(folder)) for folder in folders]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, *_YOYO_APPLY, "--database", url, *sources),
+    async with _private_config(database) as config:
+        sources = [escape(str(folder)) for folder in folders]
+        process = await _python(*_YOYO_APPLY, "--config", config, *sources)
+        try:
+            _, output = await process.communicate()
+        except BaseException:
+            await asyncio.shield(_end(process, config))
+            raise
+    return process, output.decode(errors="replace")
+
+
+@asynccontextmanager
+async def _private_config(database: YoyoDatabase) -> AsyncIterator[str]:
+    """A file that only this user can read, with the URL: others see the arguments of a process."""
+    path = await asyncio.to_thread(_write_config, database)
+    try:
+        yield str(path)
+    finally:
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, path.parent))
+
+
+def _write_config(database: YoyoDatabase) -> Path:
+    path = Path(tempfile.mkdtemp(prefix="dal-migrate-"), "yoyo.ini")  # in a folder that is 0700
+    with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+        file.write(f"[DEFAULT]\ndatabase = {database.url.replace('%', '%%')}\n")
+    return path
+
+
+async def _python(*arguments: str) -> asyncio.subprocess.Process:
+    # -P: a file yoyo.py in the working directory is not yoyo. -W: a warning is no failure here.
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-W", "ignore", *arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         env=_environment(),
     )
-    try:
-        _, output = await process.communicate()
-    except BaseException:
-        await asyncio.shield(_end(process, file))
-        raise
-    return process, output.decode(errors="replace")
 
 
-# -P: a file yoyo.py in the working directory is not yoyo. -W: a warning is no failure here.
-_YOYO_APPLY = ("-P", "-W", "ignore", "-m", "yoyo", "apply", "--batch", "-vvv", "--no-config-file")
+_YOYO_APPLY = ("-m", "yoyo", "apply", "--batch", "-vvv")
 _APPLYING = re.compile(r"^INFO:yoyo\.\S*:Applying (.+)$", re.MULTILINE)
 
 
@@ -166,7 +181,7 @@ def _environment() -> Mapping[str, str]:
     return environment
 
 
-async def _end(process: asyncio.subprocess.Process, file: Path) -> None:
+async def _end(process: asyncio.subprocess.Process, config: str) -> None:
     """End yoyo and its lock on the database. SIGINT is the one signal at which it releases that itself."""
     if process.returncode is None:
         process.send_signal(signal.SIGINT)
@@ -175,13 +190,21 @@ async def _end(process: asyncio.subprocess.Process, file: Path) -> None:
         except TimeoutError:
             process.kill()
             await process.communicate()
-            await asyncio.to_thread(_release_lock, file, process.pid)
+    if process.returncode:
+        # It did not end by itself, or tried to on a connection that was broken in mid-answer.
+        unlock = await _python("-c", _RELEASE_LOCK, config, str(process.pid))
+        await unlock.communicate()
 
 
-def _release_lock(file: Path, pid: int) -> None:
-    # Killed before it had made its tables, yoyo holds no lock.
-    with closing(sqlite3.connect(file)) as connection, suppress(sqlite3.OperationalError), connection:
-        connection.execute("DELETE FROM yoyo_lock WHERE pid = ?", (pid,))
+_RELEASE_LOCK = """
+import sys
+from yoyo import get_backend
+from yoyo.config import read_config
+
+backend = get_backend(read_config(sys.argv[1]).get("DEFAULT", "database"))
+with backend.transaction():
+    backend.execute("DELETE FROM yoyo_lock WHERE pid = :pid", {"pid": int(sys.argv[2])})
+"""
 
 
 def _cause(log: str) -> str:

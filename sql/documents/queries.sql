@@ -187,6 +187,43 @@ WHERE
 ORDER BY content_id
 LIMIT :page_size;
 
+-- name: add_content(
+--     content_id: text, source_id: text, source_url: text, technology: text, content_hash: text,
+--     word_count: int, heading_count: int, code_block_count: int, quality_score: float, status: text,
+--     failure: text, model_version: text
+-- ) :affected
+-- Write what is known of a new content. Another content with the same hash is an error.
+-- Not an upsert: MariaDB's would take that other content for the one that is meant.
+INSERT INTO content_metadata (
+    content_id, source_id, source_url, technology, content_hash, word_count, heading_count,
+    code_block_count, quality_score, status, failure, model_version
+)
+VALUES (
+    :content_id, :source_id, :source_url, :technology, :content_hash, :word_count, :heading_count,
+    :code_block_count, :quality_score, :status, :failure, :model_version
+);
+
+-- name: change_content(
+--     content_id: text, source_id: text, source_url: text, technology: text, content_hash: text,
+--     word_count: int, heading_count: int, code_block_count: int, quality_score: float, status: text,
+--     failure: text, model_version: text
+-- ) :affected
+-- Write what is known of a content that is there. Another content with the same hash is an error.
+UPDATE content_metadata
+SET
+    source_id = :source_id,
+    source_url = :source_url,
+    technology = :technology,
+    content_hash = :content_hash,
+    word_count = :word_count,
+    heading_count = :heading_count,
+    code_block_count = :code_block_count,
+    quality_score = :quality_score,
+    status = :status,
+    failure = :failure,
+    model_version = :model_version
+WHERE content_id = :content_id;
+
 -- name: set_content_status(content_id: text, status: text, failure: text) :affected
 -- Say how far the processing of a content came; failure is for status 'failed' alone.
 UPDATE content_metadata
@@ -397,11 +434,12 @@ LIMIT :page_size;
 
 -- name: feedback_summary(content_id: text) :many
 -- returns: FeedbackCount
--- How often each type of feedback was given on one content, with the mean of its ratings.
+-- How often each type of feedback was given on one content, with the mean of its ratings. The cast keeps
+-- it a float: the mean of integers is a decimal elsewhere, and on MariaDB one that is rounded.
 SELECT
     feedback_type,
     count(event_id) AS events,
-    avg(rating) AS mean_rating
+    avg(cast(rating AS FLOAT)) AS mean_rating
 FROM feedback_events
 WHERE content_id = :content_id
 GROUP BY feedback_type

@@ -1,7 +1,14 @@
--- The `documents` system: what only SQLite says in this way, that is upserts and full-text search.
+-- The `documents` system: what only SQLite says in this way, that is upserts, full-text search and locks.
 --
 -- None of the upserts returns the row: RETURNING would show it as it was before the updated_at
 -- trigger ran.
+
+-- name: claim_documents() :affected
+-- The first statement of a transaction that changes documents: such transactions run one after the other.
+-- SQLite has one writer, so that there is nothing more to wait for.
+UPDATE search_generation
+SET generation = generation
+WHERE generation_id = 0;
 
 -- name: put_config(key: text, value: json, schema_version: text, updated_by: text) :affected
 -- Write one setting, new or not.
@@ -19,8 +26,6 @@ SET
 -- ) :affected
 -- Store the answer to a search, in place of an older one; nothing if the documents have changed since
 -- it was read, that is if they are of another generation.
--- SQLite has one writer; on an engine with several this must also lock the generation's row (FOR SHARE), so
--- that it waits for a change that is not committed yet.
 INSERT INTO search_cache (query_hash, query_text, page_size, results, expires_at)
 SELECT
     :query_hash,
@@ -38,34 +43,6 @@ SET
     page_size = excluded.page_size,
     results = excluded.results,
     expires_at = excluded.expires_at;
-
--- name: put_content(
---     content_id: text, source_id: text, source_url: text, technology: text, content_hash: text,
---     word_count: int, heading_count: int, code_block_count: int, quality_score: float, status: text,
---     failure: text, model_version: text
--- ) :affected
--- Write what is known of a content, new or not. Another content with the same hash is an error.
-INSERT INTO content_metadata (
-    content_id, source_id, source_url, technology, content_hash, word_count, heading_count,
-    code_block_count, quality_score, status, failure, model_version
-)
-VALUES (
-    :content_id, :source_id, :source_url, :technology, :content_hash, :word_count, :heading_count,
-    :code_block_count, :quality_score, :status, :failure, :model_version
-)
-ON CONFLICT (content_id) DO UPDATE
-SET
-    source_id = excluded.source_id,
-    source_url = excluded.source_url,
-    technology = excluded.technology,
-    content_hash = excluded.content_hash,
-    word_count = excluded.word_count,
-    heading_count = excluded.heading_count,
-    code_block_count = excluded.code_block_count,
-    quality_score = excluded.quality_score,
-    status = excluded.status,
-    failure = excluded.failure,
-    model_version = excluded.model_version;
 
 -- name: put_document(document_id: text, title: text, full_content: text, model_version: text) :affected
 -- Write the text of a content, new or not.

@@ -13,6 +13,7 @@ from dal.engines.sqlite.encoders import encoders
 from dal.queries import Query
 from dal.queries.dialects import SQLITE
 from dal.repositories.documents import QUERIES
+from tests.documents.engines import ENGINES
 from tests.documents.samples import ROWS, SQL, digest, insert
 
 SCANS = {
@@ -90,11 +91,13 @@ def test_text_is_explicit(path: Any) -> None:
 
 
 def test_only_what_differs_is_a_variant() -> None:
-    """Upserts and the search are SQLite's own; all others are shared."""
+    """Upserts, the search and locks are each engine's own; all others are shared."""
     own = {query.name for query in QUERIES if query.engines}
     assert own == {query.name for query in QUERIES if (query.name or "").startswith("put_")} | {
-        "search_documents"
+        "claim_documents",
+        "search_documents",
     }
+    assert all(query.engines == set(ENGINES) for query in QUERIES if query.engines)
 
 
 class TestSearchWords:

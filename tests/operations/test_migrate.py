@@ -189,8 +189,12 @@ async def test_file_that_is_no_database(root: Path, file: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("postgresql://u:s3cr3t@localhost/n", "for postgresql run yoyo apply"),
-        ("app.db", "the URL of a SQLite file"),
+        ("oracle://u:s3cr3t@localhost/n", "a URL that begins with sqlite://, postgresql://"),
+        ("postgresql://u:s3cr3t@localhost/n?sslmode=disable", "no option sslmode"),
+        ("postgresql://u:s3cr3t@localhost", "names no database"),
+        ("mysql://u:s3cr3t@localhost/n?charset=latin1", "unknown option"),
+        ("mysql://u:s3cr3t@localhost/a%20b", "no database whose name"),
+        ("app.db", "a URL that begins with sqlite://"),
         ("sqlite:///:memory:", "private to its process"),
         ("sqlite://app.db", "sqlite:///relative.db"),
         ("sqlite:///app.db?cache=shared", "option cache is unknown"),
@@ -199,7 +203,7 @@ async def test_file_that_is_no_database(root: Path, file: Path) -> None:
     ],
 )
 async def test_wrong_url(root: Path, url: str, problem: str) -> None:
-    """A URL that is not a SQLite file's is refused, without its password."""
+    """A URL that is not a database's is refused, without its password."""
     with pytest.raises(ConfigurationError, match=problem) as raised:
         await migrate(url, SYSTEMS, root=root)
 

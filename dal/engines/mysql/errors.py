@@ -98,6 +98,7 @@ _STATEMENT: Mapping[int, tuple[_Class, str, str]] = {
     1049: (StatementError, "there is no such database", rf"^Unknown database {_NAME}$"),
     1055: (StatementError, "a column is neither grouped by nor aggregated", ""),
     1140: (StatementError, "a column is neither grouped by nor aggregated", ""),
+    1111: (StatementError, "an aggregate stands where none may be", ""),
     1052: (StatementError, "a column's name is ambiguous", rf"^Column {_NAME}"),
     1044: (StatementError, "the user has no right to do this", ""),
     1142: (StatementError, "the user has no right to do this", ""),

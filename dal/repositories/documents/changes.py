@@ -6,13 +6,33 @@ once it is committed. The new generation keeps out the answers that are still on
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
 from dal.cache import FAMILIES
+from dal.executor import Executor
 from dal.repositories.copies import CachedCopies
 from dal.repositories.documents.queries import QUERIES
 from dal.transaction import Transaction
 
+T = TypeVar("T")
+
 DOCUMENT_COPIES = FAMILIES["content_processed"]
 ANSWER_COPIES = FAMILIES["search_results"]
+
+
+async def changing_documents(executor: Executor, work: Callable[[Transaction], Awaitable[T]]) -> T:
+    """Return what *work* brings, run inside a transaction that may change documents.
+
+    Such transactions run one after the other. Side by side they would get in each other's way at the
+    generation, which each of them counts up, and all but one would have to begin anew.
+    """
+
+    async def in_turn(tx: Transaction) -> T:
+        await tx.execute(QUERIES.claim_documents)
+        return await work(tx)
+
+    return await executor.run_transaction(in_turn)
 
 
 async def document_changed(tx: Transaction, copies: CachedCopies, *content_hashes: str) -> None:

@@ -10,8 +10,9 @@ from dal.cache import CacheManager
 from dal.executor import Executor
 from dal.models.documents import ContentMetadata, ContentStatus
 from dal.repositories.copies import CachedCopies
-from dal.repositories.documents.changes import document_changed
+from dal.repositories.documents.changes import changing_documents, document_changed
 from dal.repositories.documents.queries import QUERIES, checked_page_size
+from dal.transaction import Transaction
 
 
 class ContentMetadataRepository:
@@ -23,7 +24,7 @@ class ContentMetadataRepository:
 
     async def get(self, content_id: str) -> ContentMetadata | None:
         """Return one content."""
-        return await self._executor.fetch_one(QUERIES.content_by_id, {"content_id": content_id})
+        return await _content(self._executor, content_id)
 
     async def by_hash(self, content_hash: str) -> ContentMetadata | None:
         """Return the content with this hash, if it was ever ingested."""
@@ -70,29 +71,30 @@ class ContentMetadataRepository:
             ForeignKeyViolation: There is no such source.
             CheckViolation: A value is out of bounds, or a failure is given without status ``failed``.
         """
-        async with self._executor.transaction() as tx:
-            before: ContentMetadata | None = await tx.fetch_one(
-                QUERIES.content_by_id, {"content_id": content_id}
-            )
-            await tx.execute(
-                QUERIES.put_content,
-                {
-                    "content_id": content_id,
-                    "source_id": source_id,
-                    "source_url": source_url,
-                    "technology": technology,
-                    "content_hash": content_hash,
-                    "word_count": word_count,
-                    "heading_count": heading_count,
-                    "code_block_count": code_block_count,
-                    "quality_score": quality_score,
-                    "status": status,
-                    "failure": failure,
-                    "model_version": model_version,
-                },
-            )
-            if before is not None:
-                await document_changed(tx, self._copies, before.content_hash, content_hash)
+        row = {
+            "content_id": content_id,
+            "source_id": source_id,
+            "source_url": source_url,
+            "technology": technology,
+            "content_hash": content_hash,
+            "word_count": word_count,
+            "heading_count": heading_count,
+            "code_block_count": code_block_count,
+            "quality_score": quality_score,
+            "status": status,
+            "failure": failure,
+            "model_version": model_version,
+        }
+
+        async def work(tx: Transaction) -> None:
+            before = await _content(tx, content_id)
+            if before is None:
+                await tx.execute(QUERIES.add_content, row)
+                return
+            await tx.execute(QUERIES.change_content, row)
+            await document_changed(tx, self._copies, before.content_hash, content_hash)
+
+        await changing_documents(self._executor, work)
 
     async def set_status(self, content_id: str, status: ContentStatus, *, failure: str | None = None) -> bool:
         """Say how far processing came; False if there is no such content.
@@ -105,12 +107,17 @@ class ContentMetadataRepository:
 
     async def delete(self, content_id: str) -> bool:
         """Remove a content with its document and chunks; False if there was none."""
-        async with self._executor.transaction() as tx:
-            before: ContentMetadata | None = await tx.fetch_one(
-                QUERIES.content_by_id, {"content_id": content_id}
-            )
+
+        async def work(tx: Transaction) -> bool:
+            before = await _content(tx, content_id)
             if before is None:
                 return False
             await tx.execute(QUERIES.delete_content, {"content_id": content_id})
             await document_changed(tx, self._copies, before.content_hash)
             return True
+
+        return await changing_documents(self._executor, work)
+
+
+async def _content(executor: Executor, content_id: str) -> ContentMetadata | None:
+    return await executor.fetch_one(QUERIES.content_by_id, {"content_id": content_id})

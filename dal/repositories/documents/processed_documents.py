@@ -25,7 +25,7 @@ from dal.models.documents import (
     StoredDocument,
 )
 from dal.repositories.copies import CachedCopies
-from dal.repositories.documents.changes import DOCUMENT_COPIES, document_changed
+from dal.repositories.documents.changes import DOCUMENT_COPIES, changing_documents, document_changed
 from dal.repositories.documents.content_metadata import ContentMetadataRepository
 from dal.repositories.documents.queries import QUERIES, checked_page_size
 from dal.repositories.documents.searches import DocumentSearch, SearchAnswer
@@ -73,19 +73,23 @@ class ProcessedDocumentRepository:
                 has no document.
             ForeignKeyViolation: There is no such source.
         """
+        return await changing_documents(self._executor, lambda tx: self._save(tx, document, source_id))
+
+    async def _save(
+        self, tx: Transaction, document: ProcessedDocument, source_id: str | None
+    ) -> SavedDocument:
         content_hash = document.metadata.content_hash
-        async with self._executor.transaction() as tx:
-            stored_id: str | None = await tx.fetch_value(
-                QUERIES.stored_document_id, {"content_hash": content_hash}
-            )
-            if stored_id is not None and stored_id != document.id:
-                return SavedDocument(stored_id, "unchanged")
-            before = await _StoredRows.read(tx, document.id)
-            if before.hold(document, source_id):
-                return SavedDocument(document.id, "unchanged")
-            await _write(tx, document, source_id)
-            old_hashes = [before.content.content_hash] if before.content else []
-            await document_changed(tx, self._copies, content_hash, *old_hashes)
+        stored_id: str | None = await tx.fetch_value(
+            QUERIES.stored_document_id, {"content_hash": content_hash}
+        )
+        if stored_id is not None and stored_id != document.id:
+            return SavedDocument(stored_id, "unchanged")
+        before = await _StoredRows.read(tx, document.id)
+        if before.hold(document, source_id):
+            return SavedDocument(document.id, "unchanged")
+        await before.replace(tx, document, source_id)
+        old_hashes = [before.content.content_hash] if before.content else []
+        await document_changed(tx, self._copies, content_hash, *old_hashes)
         return SavedDocument(document.id, "updated" if before.record else "created")
 
     async def get(self, document_id: str) -> ProcessedDocument | None:
@@ -125,7 +129,8 @@ class ProcessedDocumentRepository:
 
         The cache is asked first, then the search_cache table, then the index; an answer of the index is
         stored in both, unless a document changed meanwhile or the database cannot be written in time.
-        Inside a caller's transaction the index alone is asked.
+        Inside a caller's transaction the index alone is asked; what that transaction wrote is found, but
+        not on MariaDB, whose index knows only what is committed.
 
         Args:
             words: Plain text; no character has a meaning. At most `MAX_WORDS_LENGTH` characters.
@@ -136,10 +141,13 @@ class ProcessedDocumentRepository:
 
     async def delete(self, document_id: str) -> bool:
         """Remove a document with its metadata and chunks; False if there was none."""
-        async with self._executor.transaction() as tx:
+
+        async def work(tx: Transaction) -> bool:
             if await tx.fetch_value(QUERIES.document_number, {"document_id": document_id}) is None:
                 return False
             return await ContentMetadataRepository(tx, self._cache).delete(document_id)
+
+        return await changing_documents(self._executor, work)
 
     async def _stored_by_hash(self, content_hash: str) -> ProcessedDocument | None:
         async with snapshot(self._executor) as reader:
@@ -166,24 +174,24 @@ class _StoredRows:
         )
 
     def hold(self, document: ProcessedDocument, source_id: str | None) -> bool:
-        """True if they hold all that `_write` would write."""
+        """True if they hold all that `replace` would write."""
         return (
             _holds(self.content, _content_row(document, source_id))
             and _holds(self.record, _document_row(document))
             and list(map(_chunk_row, self.chunks)) == list(map(_chunk_row, document.chunks))
         )
 
+    async def replace(self, tx: Transaction, document: ProcessedDocument, source_id: str | None) -> None:
+        """Write all rows of a document in their place."""
+        content = QUERIES.change_content if self.content else QUERIES.add_content
+        await tx.execute(content, _content_row(document, source_id))
+        await tx.execute(QUERIES.put_document, _document_row(document))
+        await tx.execute(QUERIES.delete_chunks, {"document_id": document.id})
+        await tx.execute_many(QUERIES.add_chunk, map(_chunk_row, document.chunks))
+
 
 def _holds(stored: BaseModel | None, row: Mapping[str, object]) -> bool:
     return stored is not None and all(getattr(stored, column) == value for column, value in row.items())
-
-
-async def _write(tx: Transaction, document: ProcessedDocument, source_id: str | None) -> None:
-    """Write all rows of a document, in place of older ones."""
-    await tx.execute(QUERIES.put_content, _content_row(document, source_id))
-    await tx.execute(QUERIES.put_document, _document_row(document))
-    await tx.execute(QUERIES.delete_chunks, {"document_id": document.id})
-    await tx.execute_many(QUERIES.add_chunk, map(_chunk_row, document.chunks))
 
 
 def _content_row(document: ProcessedDocument, source_id: str | None) -> dict[str, Any]:

@@ -50,28 +50,32 @@ class SystemConfigRepository:
         self, key: str, value: JsonValue, *, schema_version: str = "1.0", updated_by: str = "system"
     ) -> None:
         """Write one setting, new or not."""
-        async with self._executor.transaction() as tx:
+        row = {
+            "key": key,
+            "value": Json(value),
+            "schema_version": schema_version,
+            "updated_by": updated_by,
+        }
+
+        async def work(tx: Transaction) -> None:
             before: SystemConfig | None = await tx.fetch_one(QUERIES.config_entry, {"key": key})
-            await tx.execute(
-                QUERIES.put_config,
-                {
-                    "key": key,
-                    "value": Json(value),
-                    "schema_version": schema_version,
-                    "updated_by": updated_by,
-                },
-            )
+            await tx.execute(QUERIES.put_config, row)
             self._forget(tx, schema_version, *([before.schema_version] if before else []))
+
+        await self._executor.run_transaction(work)
 
     async def delete(self, key: str) -> bool:
         """Remove one setting; False if there was none."""
-        async with self._executor.transaction() as tx:
+
+        async def work(tx: Transaction) -> bool:
             before: SystemConfig | None = await tx.fetch_one(QUERIES.config_entry, {"key": key})
             if before is None:
                 return False
             await tx.execute(QUERIES.delete_config, {"key": key})
             self._forget(tx, before.schema_version)
             return True
+
+        return await self._executor.run_transaction(work)
 
     async def _values(self, schema_version: str) -> dict[str, JsonValue]:
         entries: list[SystemConfig] = await self._executor.fetch_all(

@@ -1,0 +1,6 @@
+-- Undoes base-0001.schema_versions, statement by statement in reverse.
+
+DELETE FROM schema_versions
+WHERE version_id = 'base-0001.schema_versions';
+
+DROP TABLE schema_versions;
