@@ -1,4 +1,7 @@
-"""Fixtures for every test: a database on each engine, and a watch on what a test leaves behind."""
+"""Fixtures for every test: an embedded database, and a watch on what a test leaves behind.
+
+tests/conformance has the fixtures that give a database on each engine in turn.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,12 @@ from blockbuster import blockbuster_ctx
 
 from dal.database import DatabaseManager
 from dal.settings import Settings
+from tests.engine_cases import SQLITE
 
-ENGINES = ("sqlite",)
 
-
-@pytest.fixture(params=ENGINES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database, on each engine in turn."""
-    assert request.param == "sqlite"
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """The URL of an empty database."""
     return f"sqlite:///{tmp_path}/test.db"
 
 
@@ -31,20 +32,10 @@ def settings() -> Settings:
 
 @pytest.fixture
 async def db(url: str, settings: Settings) -> AsyncIterator[DatabaseManager]:
-    """A connected database with the table ``account``, on each engine in turn."""
+    """A connected database with the table ``account``."""
     async with DatabaseManager(url, settings=settings) as manager:
-        await manager.execute_script(ACCOUNT)
+        await manager.execute(SQLITE.account)
         yield manager
-
-
-ACCOUNT = """
-CREATE TABLE account (
-    account_id INTEGER PRIMARY KEY,
-    email TEXT NOT NULL CONSTRAINT account_email_key UNIQUE,
-    balance INTEGER NOT NULL DEFAULT 0 CONSTRAINT account_balance_positive CHECK (balance >= 0),
-    parent_id INTEGER REFERENCES account (account_id)
-) STRICT;
-"""
 
 
 @pytest.fixture(autouse=True)

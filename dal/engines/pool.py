@@ -305,7 +305,9 @@ class Pool(Generic[C]):
             self._watch()
 
     def _open_another(self) -> None:
-        self._openings.add(self._started(self._opened()))
+        opening = self._started(self._opened())
+        self._openings.add(opening)
+        opening.add_done_callback(self._openings.discard)  # one that is cancelled before its first step, too
 
     async def _opened(self) -> None:
         this = asyncio.current_task()

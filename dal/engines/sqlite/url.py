@@ -18,6 +18,8 @@ def file_for(url: DatabaseURL) -> DatabaseFile:
     Raises:
         ConfigurationError: It names no file, a host, or an option that does not exist.
     """
+    if url.driver not in ("", "aiosqlite"):
+        raise ConfigurationError("the URL begins with sqlite://; a driver is not chosen there")
     if url.hostname or url.components.fragment:
         raise ConfigurationError(
             "a SQLite URL has three slashes before a relative path, four before an absolute one, "

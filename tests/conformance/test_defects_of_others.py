@@ -1,0 +1,223 @@
+"""Defects that users of `databases` met, one claim each: none of them is here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing, suppress
+from typing import Any
+
+import pytest
+
+from dal.database import DatabaseManager
+from dal.errors import (
+    ConfigurationError,
+    DatabaseError,
+    PoolTimeout,
+    QueryTimeout,
+    StatementRefused,
+    TransactionError,
+    UniqueViolation,
+)
+from dal.settings import Settings
+from tests.engine_cases import Capability, EngineCase, needs
+
+ADD = "INSERT INTO account (email) VALUES (:email)"
+COUNT = "SELECT count(*) FROM account"
+MORE_THAN_THE_POOL = 7
+
+
+async def assert_served(db: DatabaseManager) -> None:
+    """Every connection works: as many calls at once as there can be, and a few more."""
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*(db.fetch_value("SELECT 1") for _ in range(10))) == [1] * 10
+        async with db.transaction() as tx:
+            assert await tx.fetch_value("SELECT 1") == 1
+
+
+@pytest.mark.parametrize("sql", ["SELECT 10 % 3", "SELECT 1 WHERE 'x%' LIKE '%x%'", "SELECT 1 -- 100% %s %d"])
+async def test_a_percent_sign_does_not_break_a_query(db: DatabaseManager, sql: str) -> None:
+    """It needs no escape, and is not doubled on the way."""
+    assert await db.fetch_value(sql) == 1
+    assert await db.fetch_value("SELECT '%%Y'") == "%%Y"
+
+
+@needs(Capability.DEFERRED_KEYS)
+async def test_a_failed_commit_leaks_no_connection(db: DatabaseManager) -> None:
+    """More of them than the pool has connections."""
+    await db.execute(
+        "CREATE TABLE child (parent BIGINT REFERENCES account (account_id) DEFERRABLE INITIALLY DEFERRED)"
+    )
+    for _ in range(MORE_THAN_THE_POOL):
+        with pytest.raises(DatabaseError):
+            async with db.transaction() as tx:
+                await tx.execute("INSERT INTO child (parent) VALUES (1)")
+    await assert_served(db)
+
+
+async def test_a_failed_begin_leaks_no_connection(db: DatabaseManager) -> None:
+    """Nor is an unknown isolation level ignored."""
+    for _ in range(MORE_THAN_THE_POOL):
+        with pytest.raises(StatementRefused):
+            async with db.transaction(isolation="typo"):  # type: ignore[arg-type]  # that is the defect
+                pass
+    await assert_served(db)
+
+
+async def test_a_cancelled_begin_leaks_no_connection(db: DatabaseManager) -> None:
+    """Cancelled after every possible number of steps."""
+    for steps in range(30):
+        task = asyncio.ensure_future(db.transaction().__aenter__())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        if task.done():
+            await task.result()._session.rollback()
+            continue
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            tx = await task
+            await tx._session.rollback()
+    await assert_served(db)
+
+
+async def test_a_timeout_in_a_block_is_a_timeout_and_leaks_nothing(
+    db: DatabaseManager, case: EngineCase
+) -> None:
+    """`asyncio.timeout` ends as `TimeoutError`, not as an error of the driver."""
+    for _ in range(MORE_THAN_THE_POOL):
+        with pytest.raises(TimeoutError) as raised:
+            async with asyncio.timeout(0.03), db.transaction() as tx:
+                await tx.fetch_value(case.endless)
+        assert type(raised.value) is TimeoutError
+    await assert_served(db)
+
+
+async def test_execute_returns_rows_matched_and_never_a_key(db: DatabaseManager) -> None:
+    """After an INSERT on the same connection too."""
+    async with db.transaction() as tx:
+        for n in range(7):
+            assert await tx.execute(ADD, {"email": f"{n}"}) == 1
+        assert await tx.execute("UPDATE account SET balance = 1 WHERE email = 'absent'") == 0
+        assert await tx.execute("UPDATE account SET balance = 0") == 7
+        assert await tx.execute("DELETE FROM account WHERE email IN ('1', '2')") == 2
+
+
+async def test_a_child_task_does_not_leave_the_transaction_in_silence(db: DatabaseManager) -> None:
+    """What `gather` runs on the manager raises; what it runs on the block is undone with it."""
+    with pytest.raises(LookupError):
+        async with db.transaction() as tx:
+            await asyncio.gather(*(tx.execute(ADD, {"email": f"{n}"}) for n in range(3)))
+            results = await asyncio.gather(
+                *(db.execute(ADD, {"email": f"m{n}"}) for n in range(3)), return_exceptions=True
+            )
+            assert [type(result) for result in results] == [TransactionError] * 3
+            raise LookupError
+    assert await db.fetch_value(COUNT) == 0
+
+
+async def test_a_query_inside_a_stream_does_not_deadlock(db: DatabaseManager) -> None:
+    """On the manager it works, on the block that streams it raises."""
+    await db.execute_many(ADD, [{"email": "a"}, {"email": "b"}])
+    async with asyncio.timeout(5):
+        async for row in db.stream("SELECT email FROM account", batch_size=1):
+            assert await db.fetch_value(COUNT + " WHERE email = :email", {"email": row["email"]}) == 1
+        async with db.transaction() as tx:
+            with pytest.raises(TransactionError):
+                async with aclosing(tx.stream("SELECT email FROM account", batch_size=1)) as rows:
+                    async for _ in rows:
+                        await tx.fetch_value(COUNT)
+            assert await tx.fetch_value(COUNT) == 2
+
+
+async def test_a_break_in_a_stream_does_not_hang(db: DatabaseManager) -> None:
+    """Nor does it keep the connection."""
+    await db.execute_many(ADD, [{"email": f"{n}"} for n in range(50)])
+    async with asyncio.timeout(5):
+        for _ in range(MORE_THAN_THE_POOL):
+            async with aclosing(db.stream("SELECT email FROM account", batch_size=1)) as rows:
+                async for _row in rows:
+                    break
+    await assert_served(db)
+
+
+async def test_a_call_opens_no_connection_of_its_own(db: DatabaseManager) -> None:
+    """A thousand of them take less time than as many connections would."""
+    begun = time.monotonic()
+    for _ in range(300):
+        await db.fetch_value("SELECT 1")
+    assert time.monotonic() - begun < 3
+
+
+async def test_a_timeout_stops_the_statement(db: DatabaseManager, case: EngineCase) -> None:
+    """The caller is free in time, and so is the connection."""
+    begun = time.monotonic()
+    for _ in range(MORE_THAN_THE_POOL):
+        with pytest.raises((QueryTimeout, PoolTimeout)):  # a new connection may take that long
+            await db.fetch_value(case.endless, timeout=0.05)
+    assert time.monotonic() - begun < 3
+    await assert_served(db)
+
+
+async def test_overlapping_transactions_do_not_trip_over_each_other(db: DatabaseManager) -> None:
+    """Opened and left in any order, by tasks that share the manager."""
+
+    async def block(n: int) -> None:
+        async def work(tx: Any) -> None:
+            await tx.execute(ADD, {"email": f"{n}"})
+            await asyncio.sleep(0.001 * (n % 3))
+
+        await db.run_transaction(work)
+
+    await asyncio.gather(*(block(n) for n in range(12)))
+    assert await db.fetch_value(COUNT) == 12
+
+
+async def test_a_transaction_may_end_in_another_task_than_it_began_in(db: DatabaseManager) -> None:
+    """As fixtures and dependency injection have it."""
+    block = db.transaction()
+    tx = await asyncio.create_task(block.__aenter__())
+    await tx.execute(ADD, {"email": "a"})
+    await asyncio.create_task(block.__aexit__(None, None, None))
+    assert await db.fetch_value(COUNT) == 1
+
+
+async def test_a_list_is_a_parameter(db: DatabaseManager) -> None:
+    """``IN :names``, of any length and of none."""
+    await db.execute_many(ADD, [{"email": "a"}, {"email": "b"}])
+    sql = COUNT + " WHERE email IN :names"
+    found = [await db.fetch_value(sql, {"names": names}) for names in (["a", "b", "c"], ["a"], [])]
+    assert found == [2, 1, 0]
+
+
+async def test_a_colon_in_a_literal_is_no_parameter(db: DatabaseManager) -> None:
+    """Nor in JSON text."""
+    assert await db.fetch_value("SELECT 'x :c'") == "x :c"
+    assert await db.fetch_value("SELECT '{\"a\":1}'") == '{"a":1}'
+
+
+async def test_execute_many_is_atomic_and_no_loop_of_round_trips(db: DatabaseManager) -> None:
+    """A duplicate in the middle keeps nothing; five thousand rows take no seconds."""
+    rows = [{"email": f"{n}"} for n in range(5000)]
+    with pytest.raises(UniqueViolation):
+        await db.execute_many(ADD, [*rows[:50], rows[0], *rows[50:100]])
+    assert await db.fetch_value(COUNT) == 0
+    begun = time.monotonic()
+    await db.execute_many(ADD, rows)
+    assert time.monotonic() - begun < 3
+    assert await db.fetch_value(COUNT) == 5000
+
+
+def test_an_unknown_option_or_driver_of_a_url_is_refused(url: str, settings: Settings) -> None:
+    """It is not ignored, and no other driver is taken in silence."""
+    scheme, rest = url.split("://", 1)
+    for bad in (f"{url}?sslmode=verify-full", f"{url}?no_such=1", f"{scheme}+nosuch://{rest}"):
+        with pytest.raises(ConfigurationError):
+            DatabaseManager(bad, settings=settings)
+
+
+async def test_positional_parameters_bind_and_rows_give_their_values(db: DatabaseManager) -> None:
+    """A row iterates over values, and is read by name or position."""
+    await db.execute("INSERT INTO account (email, balance) VALUES (?, ?)", ("a", 3))
+    row = await db.fetch_one("SELECT email, balance FROM account WHERE balance = ?", (3,))
+    assert row is not None
+    assert (list(row), row["email"], row[1]) == (["a", 3], "a", 3)

@@ -1,0 +1,257 @@
+"""Waiting for a connection, or for the writer: bounded, first come first served, and free to be left."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from dal.database import DatabaseManager
+from dal.errors import DalError, PoolTimeout, TooManyWaiters, UsageError, WaitError
+from dal.settings import DatabaseSettings, Settings
+from dal.transaction import Transaction
+from tests.engine_cases import Capability, EngineCase, needs
+
+ADD = "INSERT INTO account (email) VALUES (:email)"
+ONE_CONNECTION = Settings(database=DatabaseSettings(pool_size=1, max_overflow=0, max_waiting=20))
+COUNT = "SELECT count(*) FROM account"
+
+
+@asynccontextmanager
+async def all_taken(db: DatabaseManager, case: EngineCase) -> AsyncIterator[asyncio.Event]:
+    """Another task holds whatever a write needs, until the block is left or the event is set."""
+    taken, go = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        async with AsyncExitStack() as blocks:
+            for _ in range(case.blocks_at_once(db.settings.database)):
+                await blocks.enter_async_context(db.outside().transaction())
+            taken.set()
+            await go.wait()
+
+    holder = asyncio.ensure_future(hold())
+    try:
+        await taken.wait()
+        yield go
+    finally:
+        go.set()
+        await holder
+
+
+WRITES: dict[str, Callable[[DatabaseManager], Awaitable[Any]]] = {
+    "execute": lambda db: db.execute(ADD, {"email": "x"}, timeout=0.1),
+    "execute_many": lambda db: db.execute_many(ADD, [{"email": "x"}], timeout=0.1),
+    "execute_script": lambda db: db.execute_script("DELETE FROM account", timeout=0.1),
+    "execute_transaction": lambda db: db.execute_transaction([(ADD, {"email": "x"})], timeout=0.1),
+    "fetch_one of a write": lambda db: db.fetch_one(
+        ADD + " RETURNING account_id", {"email": "x"}, timeout=0.1
+    ),
+    "stream of a write": lambda db: anext(
+        db.stream(ADD + " RETURNING account_id", {"email": "x"}, timeout=0.1)
+    ),
+    "transaction": lambda db: db.transaction(timeout=0.1).__aenter__(),
+    "run_transaction": lambda db: db.run_transaction(
+        lambda tx: tx.execute(ADD, {"email": "x"}), retries=0, timeout=0.1
+    ),
+}
+
+
+@pytest.mark.parametrize("verb", WRITES)
+async def test_waiting_ends_at_the_timeout(db: DatabaseManager, case: EngineCase, verb: str) -> None:
+    """`PoolTimeout`, in time; nothing was sent, so it is worth another try, and later it works."""
+    async with all_taken(db, case):
+        begun = time.monotonic()
+        with pytest.raises(PoolTimeout) as raised:
+            await WRITES[verb](db)
+        assert 0.08 < time.monotonic() - begun < 1
+        assert (raised.value.sent, raised.value.retryable) == (False, True)
+        assert isinstance(raised.value, TimeoutError)
+    assert await db.fetch_value(COUNT) == 0
+    await db.execute(ADD, {"email": "y"})
+
+
+async def test_whoever_waits_is_served_in_the_order_of_arrival(url: str, case: EngineCase) -> None:
+    """Blocks, one after the other on the one connection there is."""
+    served: list[int] = []
+
+    async def one(n: int) -> None:
+        async with db.transaction() as tx:
+            served.append(n)
+            await tx.execute(ADD, {"email": f"{n}"})
+
+    async with DatabaseManager(url, settings=ONE_CONNECTION) as db:
+        await db.execute(case.account)
+        async with all_taken(db, case) as go:
+            tasks = []
+            for n in range(20):
+                tasks.append(asyncio.ensure_future(one(n)))
+                await asyncio.sleep(0)
+            go.set()
+            await asyncio.gather(*tasks)
+    assert served == list(range(20))
+
+
+async def test_waiters_that_leave_keep_nobody_waiting(db: DatabaseManager, case: EngineCase) -> None:
+    """Four of five are cancelled; the fifth is served."""
+    async with all_taken(db, case) as go:
+        tasks = [asyncio.ensure_future(db.execute(ADD, {"email": f"{n}"})) for n in range(5)]
+        await asyncio.sleep(0.01)
+        for task in tasks[:4]:
+            task.cancel()
+        go.set()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [asyncio.CancelledError] * 4 + [int]
+    assert await db.fetch_value(COUNT) == 1
+
+
+async def test_a_served_waiter_that_leaves_at_once_loses_no_connection(
+    db: DatabaseManager, case: EngineCase
+) -> None:
+    """Cancelled in the very moment in which its turn came, many times."""
+    for _ in range(20):
+        async with all_taken(db, case) as go:
+            task = asyncio.ensure_future(db.execute(ADD, {"email": "x"}))
+            await asyncio.sleep(0)
+            go.set()
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+        await db.execute("DELETE FROM account", timeout=5)
+
+
+async def test_a_full_line_refuses_further_waiters(url: str, case: EngineCase) -> None:
+    """At once, with `TooManyWaiters`; those in line are served."""
+    async with DatabaseManager(url, settings=ONE_CONNECTION) as db:
+        await db.execute(case.account)
+        async with all_taken(db, case):
+            tasks = [asyncio.ensure_future(db.execute(ADD, {"email": f"{n}"})) for n in range(20)]
+            await asyncio.sleep(0.01)
+            begun = time.monotonic()
+            with pytest.raises(TooManyWaiters) as raised:
+                await db.execute(ADD, {"email": "x"})
+            assert time.monotonic() - begun < 0.5
+            assert isinstance(raised.value, WaitError)
+            assert raised.value.sent is False
+        assert await asyncio.gather(*tasks) == [1] * 20
+
+
+async def test_connections_are_shared_fairly(db: DatabaseManager) -> None:
+    """Forty tasks that always want one get about as many turns each."""
+    turns = dict.fromkeys(range(40), 0)
+    end = time.monotonic() + 0.6
+
+    async def work(n: int) -> None:
+        while time.monotonic() < end:
+            async with db.transaction(readonly=True) as tx:
+                await tx.fetch_value("SELECT 1")
+            turns[n] += 1
+
+    await asyncio.gather(*(work(n) for n in turns))
+    assert min(turns.values()) > 0
+    assert max(turns.values()) - min(turns.values()) <= max(3, min(turns.values()) // 2)
+
+
+@pytest.mark.parametrize("kind", ["reads", "writes", "blocks", "read-only blocks", "streams"])
+async def test_far_more_calls_than_connections_all_end(db: DatabaseManager, kind: str) -> None:
+    """A hundred at once."""
+
+    async def call(n: int) -> None:
+        if kind == "reads":
+            await db.fetch_value(COUNT)
+        elif kind == "writes":
+            await db.execute(ADD, {"email": f"{n}"})
+        elif kind == "streams":
+            async for _ in db.stream("SELECT 1 AS a UNION ALL SELECT 2", batch_size=1):
+                pass
+        else:
+            async with db.transaction(readonly=kind.startswith("read")) as tx:
+                await tx.fetch_value("SELECT 1")
+
+    await asyncio.gather(*(call(n) for n in range(100)))
+    assert await db.fetch_value(COUNT) == (100 if kind == "writes" else 0)
+
+
+async def test_concurrent_writes_lose_nothing(db: DatabaseManager) -> None:
+    """Each is acknowledged once it is kept."""
+    results = await asyncio.gather(*(db.execute(ADD, {"email": f"{n}"}) for n in range(200)))
+    assert sum(results) == await db.fetch_value(COUNT) == 200
+
+
+async def test_one_call_that_fails_costs_the_others_nothing(db: DatabaseManager) -> None:
+    """Among writes that run at the same time."""
+    results = await asyncio.gather(
+        *(db.execute(ADD, {"email": f"{n // 2}"}) for n in range(40)), return_exceptions=True
+    )
+    assert sum(result == 1 for result in results) == await db.fetch_value(COUNT) == 20
+
+
+@needs(Capability.CONCURRENT_WRITERS)
+async def test_writes_of_several_blocks_run_at_the_same_time(db: DatabaseManager) -> None:
+    """None waits for another's end while they touch different rows."""
+    both = asyncio.Barrier(2)
+
+    async def work(n: int) -> None:
+        async with db.transaction(isolation="read committed") as tx:
+            await tx.execute(ADD, {"email": f"{n}"})
+            async with asyncio.timeout(5):
+                await both.wait()
+
+    await asyncio.gather(work(1), work(2))
+    assert await db.fetch_value(COUNT) == 2
+
+
+@pytest.fixture
+def little_patience(case: EngineCase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disconnect waits a moment, not seconds, for what runs."""
+    monkeypatch.setattr(f"dal.engines.{case.dialect}.engine._DISCONNECT_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("little_patience")
+async def test_disconnect_ends_what_waits_and_what_runs(
+    url: str, case: EngineCase, settings: Settings
+) -> None:
+    """In bounded time, with errors of ours; a block that is open is undone."""
+    db = DatabaseManager(url, settings=settings)
+    await db.connect()
+    await db.execute(case.account)
+    opened = asyncio.Event()
+
+    async def block() -> None:
+        async with db.transaction() as tx:
+            await tx.execute(ADD, {"email": "a"})
+            opened.set()
+            await tx.fetch_value(case.endless, timeout=60)
+
+    running = asyncio.ensure_future(block())
+    await opened.wait()
+    begun = time.monotonic()
+    await db.disconnect()
+    assert time.monotonic() - begun < 5
+    (result,) = await asyncio.gather(running, return_exceptions=True)
+    assert isinstance(result, DalError)
+    async with db:
+        assert await db.fetch_value(COUNT) == 0
+
+
+@pytest.mark.usefixtures("little_patience")
+async def test_a_block_left_open_by_a_disconnect_says_so(
+    url: str, case: EngineCase, settings: Settings
+) -> None:
+    """Its verbs raise, and nothing of it is kept."""
+    db = DatabaseManager(url, settings=settings)
+    await db.connect()
+    await db.execute(case.account)
+    block = db.transaction()
+    tx: Transaction = await block.__aenter__()
+    await tx.execute(ADD, {"email": "a"})
+    await db.disconnect()
+    with pytest.raises(DalError):
+        await tx.execute(ADD, {"email": "b"})
+    with pytest.raises((DalError, UsageError)):
+        await block.__aexit__(None, None, None)
+    async with db:
+        assert await db.fetch_value(COUNT) == 0

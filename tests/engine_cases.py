@@ -1,0 +1,342 @@
+"""The engines under test: where a database comes from, the texts that differ, and what an engine cannot do.
+
+A conformance test states one claim and runs on every case. Where the SQL of a claim differs it asks the
+case for the text; where an engine cannot do what the claim is about, the test says which capability it
+needs, with ``@needs(...)``, and is skipped there with the reason that stands here.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dal.engines.base import Isolation
+from dal.settings import DatabaseSettings
+from tests.servers import MariaDbServer, PostgresServer
+
+
+class Capability(enum.Enum):
+    """What a claim may need that not every engine has."""
+
+    WITH_BEFORE_WRITE = "a WITH clause before INSERT and UPDATE"
+    DEFERRED_KEYS = "constraints that are checked at COMMIT"
+    DDL_IN_TRANSACTIONS = "DDL that a transaction undoes"
+    WEAKER_ISOLATION = "isolation levels below serializable"
+    READ_UNCOMMITTED = "reads of what is not committed"
+    CONCURRENT_WRITERS = "transactions that write at the same time"
+    ROW_LOCKS = "locks on single rows"
+    FOREIGN_KEY_NAMES = "the name of the foreign key that refused"
+    NATIVE_TYPES = "column types that refuse what does not fit them"
+    TYPED_COLUMNS = "columns that come back as their Python type without a model"
+    ARRAYS = "arrays as values"
+
+
+def needs(*capabilities: Capability) -> pytest.MarkDecorator:
+    """Skip the test on engines that lack one of *capabilities*, with the reason that their case gives."""
+    return pytest.mark.needs(*capabilities)
+
+
+class Place(ABC):
+    """Gives one empty database after the other."""
+
+    @abstractmethod
+    def empty(self, folder: Path) -> str:
+        """The URL of an empty database, for one test."""
+
+    @abstractmethod
+    def sessions(self) -> int:
+        """How many sessions the database has."""
+
+    def assert_left_alone(self) -> None:
+        """Fail if a session outlives its test."""
+        deadline = time.monotonic() + 5
+        while (open_ones := self.sessions()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not open_ones, f"{open_ones} sessions on the server outlived their test"
+
+
+class Files(Place):
+    """A file for each database."""
+
+    def empty(self, folder: Path) -> str:
+        return f"sqlite:///{folder}/test.db"
+
+    def sessions(self) -> int:
+        return 0
+
+
+_OTHERS = """
+FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+
+
+class PostgresPlace(Place):
+    """One database of a server, emptied for each test: making a new one takes a tenth of a second."""
+
+    def __init__(self, url: str, connection: Any) -> None:
+        self._url = url
+        self._connection = connection
+
+    def empty(self, folder: Path) -> str:
+        if self.sessions():
+            self._connection.execute(f"SELECT pg_terminate_backend(pid, 1000) {_OTHERS}")
+        self._connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        return self._url
+
+    def sessions(self) -> int:
+        (found,) = self._connection.execute(f"SELECT count(*) {_OTHERS}").fetchone()
+        return int(found)
+
+
+class MariaDbPlace(Place):
+    """One database of a server, made anew for each test."""
+
+    def __init__(self, server: MariaDbServer, connection: Any) -> None:
+        self._server = server
+        self._connection = connection
+
+    def empty(self, folder: Path) -> str:
+        with self._connection.cursor() as cursor:
+            cursor.execute("SELECT id FROM information_schema.processlist WHERE db = 'test_conformance'")
+            for (thread,) in cursor.fetchall():
+                cursor.execute(f"KILL CONNECTION {thread}")
+            cursor.execute("DROP DATABASE IF EXISTS test_conformance")
+            cursor.execute(self._server.creation("test_conformance"))
+        return self._server.url("test_conformance")
+
+    def sessions(self) -> int:
+        with self._connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM information_schema.processlist WHERE db = 'test_conformance'"
+            )
+            return int(cursor.fetchone()[0])
+
+
+@contextmanager
+def _files() -> Iterator[Place]:
+    yield Files()
+
+
+@contextmanager
+def _postgres(version: int | None) -> Iterator[Place]:
+    import psycopg
+
+    with PostgresServer(version) as server, server.database() as name:
+        url = server.url(name)
+        with psycopg.connect(url, autocommit=True) as connection:
+            yield PostgresPlace(url, connection)
+
+
+@contextmanager
+def _mariadb() -> Iterator[Place]:
+    import pymysql  # type: ignore[import-untyped]  # it comes without types
+
+    with (
+        MariaDbServer() as server,
+        closing(pymysql.connect(user="root", unix_socket=str(server.socket), autocommit=True)) as connection,
+    ):
+        yield MariaDbPlace(server, connection)
+
+
+@dataclass(frozen=True)
+class EngineCase:
+    """One engine under test.
+
+    Attributes:
+        name: What the tests' ids have.
+        dialect: The name of its SQL dialect, also the suffix of its ``.sql`` variants.
+        place: Starts the server that the run shares; gives its databases.
+        types: The column type for each type that a query's header may give a parameter.
+        key: The type, and all that goes with it, of a generated primary key.
+        endless: A query that ends only if it is stopped.
+        texts: Other SQL of the claims that differs, by the name of what it does.
+        constraints: What it calls the constraints of ``account``, by their kind; None if it does not say.
+        lacks: What it cannot do, and why.
+    """
+
+    name: str
+    dialect: str
+    place: Any
+    types: Mapping[str, str]
+    key: str
+    endless: str
+    texts: Mapping[str, str]
+    constraints: Mapping[str, str | None]
+    lacks: Mapping[Capability, str]
+
+    def open(self) -> AbstractContextManager[Place]:
+        """Start the server, where there is one."""
+        opened: AbstractContextManager[Place] = self.place()
+        return opened
+
+    def quoted(self, name: str) -> str:
+        """The name of a column as it is written where it is a reserved word."""
+        mark = self.texts["quote"]
+        return f"{mark}{name}{mark}"
+
+    def __getitem__(self, name: str) -> str:
+        """One of the texts."""
+        return self.texts[name]
+
+    @property
+    def levels_lacking(self) -> tuple[Isolation, ...]:
+        """The isolation levels that it does not have."""
+        if Capability.WEAKER_ISOLATION in self.lacks:
+            return WEAKER_LEVELS
+        return WEAKER_LEVELS[-1:] if Capability.READ_UNCOMMITTED in self.lacks else ()
+
+    def blocks_at_once(self, settings: DatabaseSettings) -> int:
+        """How many blocks that may write can be open at the same time."""
+        several = Capability.CONCURRENT_WRITERS not in self.lacks
+        return settings.pool_size + settings.max_overflow if several else 1
+
+    @property
+    def account(self) -> str:
+        """The DDL of the table that most claims use."""
+        return ACCOUNT.format(key=self.key, strict=self.texts["strict"], **self.types)
+
+
+WEAKER_LEVELS: tuple[Isolation, ...] = ("repeatable read", "read committed", "read uncommitted")
+
+ACCOUNT = """
+CREATE TABLE account (
+    account_id {key},
+    email {name} NOT NULL,
+    balance {int} NOT NULL DEFAULT 0,
+    parent_id {int},
+    CONSTRAINT account_email_key UNIQUE (email),
+    CONSTRAINT account_balance_positive CHECK (balance >= 0),
+    CONSTRAINT account_parent_id_fkey FOREIGN KEY (parent_id) REFERENCES account (account_id)
+) {strict}
+"""
+
+SQLITE = EngineCase(
+    name="sqlite",
+    dialect="sqlite",
+    place=_files,
+    key="INTEGER PRIMARY KEY",
+    types={
+        "bool": "INTEGER", "int": "INTEGER", "float": "REAL", "decimal": "INTEGER", "text": "TEXT",
+        "name": "TEXT", "bytes": "BLOB", "date": "TEXT", "timestamp": "TEXT", "uuid": "TEXT", "json": "TEXT",
+    },
+    endless="WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c",
+    texts={
+        "strict": "STRICT",
+        "quote": '"',
+        "year of a date": "strftime('%Y', '2026-01-02')",
+        "value of a JSON key": "json_extract(:doc, '$.a:b') || json_extract('{\"k\":\"x:y ? %s\"}', '$.k')",
+        "audit": """
+            CREATE TABLE log (log_id INTEGER PRIMARY KEY, note TEXT);
+            CREATE TRIGGER noted AFTER INSERT ON account BEGIN
+                INSERT INTO log (note) VALUES ('one; ' || new.email);
+                INSERT INTO log (note) VALUES ('two');
+            END;
+        """,
+    },
+    constraints={
+        "unique": "account.email", "foreign key": None, "not null": "account.email",
+        "check": "account_balance_positive",
+    },
+    lacks={
+        Capability.WEAKER_ISOLATION: "every transaction of SQLite is serializable",
+        Capability.READ_UNCOMMITTED: "every transaction of SQLite is serializable",
+        Capability.CONCURRENT_WRITERS: "SQLite has one writer at a time",
+        Capability.ROW_LOCKS: "SQLite locks the whole database",
+        Capability.FOREIGN_KEY_NAMES: "SQLite does not say which foreign key refused",
+        Capability.NATIVE_TYPES: "SQLite's columns have neither lengths nor ranges; tables have checks",
+        Capability.TYPED_COLUMNS: "SQLite stores booleans as integers, and times, UUIDs and JSON as text",
+        Capability.ARRAYS: "SQLite has no arrays",
+    },
+)  # fmt: skip
+
+POSTGRESQL = EngineCase(
+    name="postgresql",
+    dialect="postgresql",
+    place=partial(_postgres, None),
+    key="bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY",
+    types={
+        "bool": "boolean", "int": "bigint", "float": "double precision", "decimal": "numeric(19, 6)",
+        "text": "text", "name": "text", "bytes": "bytea", "date": "date", "timestamp": "timestamptz",
+        "uuid": "uuid", "json": "jsonb",
+    },
+    endless="SELECT count(*) FROM generate_series(1, 1000000000000) AS g",
+    texts={
+        "strict": "",
+        "quote": '"',
+        "year of a date": "to_char(date '2026-01-02', 'YYYY')",
+        "value of a JSON key": (
+            "(cast(:doc AS jsonb) ->> 'a:b') || (cast('{\"k\":\"x:y ? %s\"}' AS jsonb) ->> 'k')"
+        ),
+        "audit": """
+            CREATE TABLE log (log_id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, note text);
+            CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                INSERT INTO log (note) VALUES ('one; ' || new.email);
+                INSERT INTO log (note) VALUES ('two');
+                RETURN new;
+            END;
+            $$;
+            CREATE TRIGGER noted AFTER INSERT ON account FOR EACH ROW EXECUTE FUNCTION note();
+        """,
+    },
+    constraints={
+        "unique": "account_email_key", "foreign key": "account_parent_id_fkey", "not null": "account.email",
+        "check": "account_balance_positive",
+    },
+    lacks={
+        Capability.READ_UNCOMMITTED: "PostgreSQL never reads what is not committed",
+    },
+)  # fmt: skip
+
+POSTGRESQL_18 = replace(POSTGRESQL, name="postgresql18", place=partial(_postgres, 18))
+
+MARIADB = EngineCase(
+    name="mariadb",
+    dialect="mysql",
+    place=_mariadb,
+    key="BIGINT AUTO_INCREMENT PRIMARY KEY",
+    types={
+        "bool": "BOOLEAN", "int": "BIGINT", "float": "DOUBLE", "decimal": "DECIMAL(19, 6)",
+        "text": "LONGTEXT", "name": "VARCHAR(255)", "bytes": "LONGBLOB", "date": "DATE",
+        "timestamp": "DATETIME(6)", "uuid": "CHAR(36)", "json": "JSON",
+    },
+    endless="SELECT benchmark(1000000000000, md5('a'))",
+    texts={
+        "strict": "",
+        "quote": "`",
+        "year of a date": "date_format('2026-01-02', '%Y')",
+        "value of a JSON key": (
+            "json_value(:doc, '$.\"a:b\"') || json_value('{\"k\":\"x:y ? %s\"}', '$.k')"
+        ),
+        "audit": """
+            CREATE TABLE log (log_id BIGINT AUTO_INCREMENT PRIMARY KEY, note TEXT);
+            CREATE TRIGGER noted AFTER INSERT ON account FOR EACH ROW BEGIN
+                INSERT INTO log (note) VALUES ('one; ' || new.email);
+                INSERT INTO log (note) VALUES ('two');
+            END;
+        """,
+    },
+    constraints={
+        "unique": "account_email_key", "foreign key": "account_parent_id_fkey", "not null": "email",
+        "check": "account_balance_positive",
+    },
+    lacks={
+        Capability.WITH_BEFORE_WRITE: "MariaDB takes WITH before SELECT only",
+        Capability.DEFERRED_KEYS: "MariaDB checks every constraint with its statement",
+        Capability.DDL_IN_TRANSACTIONS: "MariaDB commits before and after DDL",
+        Capability.TYPED_COLUMNS: "MariaDB stores booleans as integers, UUIDs and JSON as text",
+        Capability.ARRAYS: "MariaDB has no arrays",
+    },
+)  # fmt: skip
+
+CASES = (SQLITE, POSTGRESQL, POSTGRESQL_18, MARIADB)
