@@ -474,6 +474,18 @@ async def test_close_does_not_wait_for_an_opening(
         await waiting
 
 
+async def test_close_ends_an_opening_that_has_not_begun(make: Callable[..., Pool[Line]]) -> None:
+    """A task that is cancelled before its first step runs nothing of what would end it."""
+    pool = make()
+    waiter = asyncio.ensure_future(pool.acquire(None))
+    async with asyncio.timeout(1):
+        while not pool.size:
+            await asyncio.sleep(0)
+        await pool.close(0)
+    with pytest.raises(UsageError):
+        await waiter
+
+
 async def test_a_farewell_that_hangs_is_cut_off(
     make: Callable[..., Pool[Line]], driver: ScriptedDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

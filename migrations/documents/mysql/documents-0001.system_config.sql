@@ -1,5 +1,9 @@
 -- Runtime settings that operators change without a deploy.
 -- depends: base-0001.schema_versions
+--
+-- Each statement of this file commits by itself. Should one fail, yoyo undoes those before it by their
+-- mirrors in the .rollback.sql, taken by position: what this run has made, and nothing that was there before.
+-- A run that is killed in between leaves the table without a row in schema_versions: drop it, apply again.
 
 CREATE TABLE system_config (
     `key` VARCHAR(255) NOT NULL,

@@ -1,5 +1,9 @@
 -- Where content comes from, and how well each source answers.
 -- depends: documents-0001.system_config
+--
+-- Each statement of this file commits by itself. Should one fail, yoyo undoes those before it by their
+-- mirrors in the .rollback.sql, taken by position: what this run has made, and nothing that was there before.
+-- A run that is killed in between leaves the table without a row in schema_versions: drop it, apply again.
 
 CREATE TABLE source_metadata (
     source_id VARCHAR(255) NOT NULL,

@@ -1,5 +1,9 @@
 -- Which sources speak with authority about which technology.
 -- depends: documents-0002.source_metadata
+--
+-- Each statement of this file commits by itself. Should one fail, yoyo undoes those before it by their
+-- mirrors in the .rollback.sql, taken by position: what this run has made, and nothing that was there before.
+-- A run that is killed in between leaves the table without a row in schema_versions: drop it, apply again.
 
 CREATE TABLE technology_mappings (
     mapping_id BIGINT NOT NULL AUTO_INCREMENT,

@@ -1,5 +1,9 @@
 -- What was ingested, from where, and how far its processing came.
 -- depends: documents-0003.technology_mappings
+--
+-- Each statement of this file commits by itself. Should one fail, yoyo undoes those before it by their
+-- mirrors in the .rollback.sql, taken by position: what this run has made, and nothing that was there before.
+-- A run that is killed in between leaves the table without a row in schema_versions: drop it, apply again.
 
 CREATE TABLE content_metadata (
     content_id VARCHAR(255) NOT NULL,

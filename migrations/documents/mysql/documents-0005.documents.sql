@@ -1,5 +1,9 @@
 -- The text of what was processed, apart from the narrow rows that describe it.
 -- depends: documents-0004.content_metadata
+--
+-- Each statement of this file commits by itself. Should one fail, yoyo undoes those before it by their
+-- mirrors in the .rollback.sql, taken by position: what this run has made, and nothing that was there before.
+-- A run that is killed in between leaves the table without a row in schema_versions: drop it, apply again.
 
 CREATE TABLE documents (
     document_number BIGINT NOT NULL AUTO_INCREMENT,

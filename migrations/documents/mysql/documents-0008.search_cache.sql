@@ -1,5 +1,9 @@
 -- Answers to searches, kept until they expire or a document changes.
 -- depends: documents-0007.document_search
+--
+-- Each statement of this file commits by itself. Should one fail, yoyo undoes those before it by their
+-- mirrors in the .rollback.sql, taken by position: what this run has made, and nothing that was there before.
+-- A run that is killed in between leaves the table without a row in schema_versions: drop it, apply again.
 
 CREATE TABLE search_cache (
     query_hash VARCHAR(255) NOT NULL, -- lower-case SHA-256 of the words and the page size
