@@ -98,7 +98,8 @@ class Pool(Generic[C]):
         self._idle: deque[_Member[C]] = deque()  # the one used last at the right end, and used next
         self._lent: dict[int, _Member[C]] = {}
         # In order of arrival. A dict, so that whoever leaves is taken out at once.
-        self._line: dict[asyncio.Future[C], asyncio.TimerHandle | None] = {}
+        self._line: dict[asyncio.Future[C], int] = {}  # each with the number of its arrival
+        self._arrivals = 0
         self._busy = 0  # being checked or reset: open, but neither idle nor lent
         self._openings: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -230,7 +231,8 @@ class Pool(Generic[C]):
             raise TooManyWaiters(f"{self._settings.max_waiting} calls wait already for a connection")
         future: asyncio.Future[C] = self._loop.create_future()
         timer = None if deadline is None else self._loop.call_at(deadline, self._late, future)
-        self._line[future] = timer
+        self._arrivals += 1
+        self._line[future] = self._arrivals
         self._serve_line()
         try:
             return await future
@@ -305,18 +307,18 @@ class Pool(Generic[C]):
             self._watch()
 
     def _open_another(self) -> None:
-        opening = self._started(self._opened())
+        opening = self._started(self._opened(self._arrivals))
         self._openings.add(opening)
         opening.add_done_callback(self._openings.discard)  # one that is cancelled before its first step, too
 
-    async def _opened(self) -> None:
+    async def _opened(self, begun: int) -> None:
         this = asyncio.current_task()
         assert this is not None, "connections are opened by tasks of the pool"
         try:
             connection = await self._driver.open()
         except Exception as error:
             self._openings.discard(this)
-            self._not_opened(error)
+            self._not_opened(error, begun)
             return
         except BaseException:
             self._openings.discard(this)
@@ -329,15 +331,19 @@ class Pool(Generic[C]):
             expires = self._loop.time() + lifetime * random.uniform(0.9, 1.1)
         self._offer(_Member(connection, expires))
 
-    def _not_opened(self, error: Exception) -> None:
-        """Tell one in line: the others have their own try, or a connection that comes back."""
-        future = self._next_in_line()
-        if future is not None:
-            future.set_exception(error)
-            self._serve_line()
+    def _not_opened(self, error: Exception, begun: int) -> None:
+        """Tell the first in line if it was there when the opening began, as arrival number *begun* or before.
+
+        The others have their own try, or a connection that comes back.
+        """
+        first = next((future for future in self._line if not future.done()), None)
+        if first is None:
+            _log.warning("a connection could not be opened: %s", error)
+            self._fill_up_later()
             return
-        _log.warning("a connection could not be opened: %s", error)
-        self._fill_up_later()
+        if self._line[first] <= begun:
+            self._turn_away(first, error)
+        self._serve_line()
 
     def _fill_up_later(self) -> None:
         if not self._closed:
