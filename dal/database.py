@@ -50,7 +50,8 @@ class DatabaseManager(Executor):
     """A database, its connections and its queries.
 
     Args:
-        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``sqlite:///:memory:``; the
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite:///:memory:``,
+            ``postgresql://user:password@host/name`` or ``mysql://user:password@host/name``; the
             settings' URL if None, and with none there the embedded file ``dal.db``.
         queries: The queries that ``db.queries`` offers, see `load_queries`.
         settings: Read from the environment if None.

@@ -150,7 +150,8 @@ class TooManyWaiters(WaitError):
 class QueryTimeout(DatabaseError, TimeoutError):
     """The statement took longer than its timeout and was stopped.
 
-    A write may have been committed all the same if the timeout fell into its commit.
+    A write may have been committed all the same if the timeout fell into its commit, or if on a server the
+    lock that it waited for was freed before the cancellation came.
     """
 
 
