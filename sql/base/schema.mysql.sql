@@ -1,4 +1,5 @@
--- What every system of this library stands on: which migrations the database has seen.
+-- What every system of this library stands on: which migrations the database has seen, and
+-- whether it may be dropped.
 --
 -- Times are DATETIME in UTC, by utc_timestamp(), whatever the time zone of the session.
 
@@ -11,4 +12,14 @@ CREATE TABLE schema_versions (
     description TEXT,
     migration_script TEXT, -- path of the file inside migrations/
     CONSTRAINT schema_versions_pk PRIMARY KEY (version_id)
+) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_nopad_bin;
+
+-- Says that this database is for development or for tests, so that dropping it whole is allowed. It has
+-- one row, or none: without it the database is production, and commands that drop everything refuse.
+CREATE TABLE environment (
+    environment_id BIGINT NOT NULL DEFAULT 1,
+    name VARCHAR(255) NOT NULL,
+    CONSTRAINT environment_pk PRIMARY KEY (environment_id),
+    CONSTRAINT environment_environment_id_one CHECK (environment_id = 1),
+    CONSTRAINT environment_name_known CHECK (name IN ('development', 'test'))
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_nopad_bin;

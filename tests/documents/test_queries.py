@@ -1,30 +1,25 @@
-"""Every query of the system, against the schema itself: it runs, by an index, into its model."""
+"""What the queries of the system do that others have not: the search by its index, and some answers."""
 
 from __future__ import annotations
 
-import re
 import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from dal.engines.sqlite.encoders import encoders
 from dal.queries import Query
 from dal.queries.dialects import SQLITE
 from dal.repositories.documents import QUERIES
-from tests.documents.engines import ENGINES
-from tests.documents.samples import ROWS, SQL, digest, insert
+from tests.documents.samples import ROWS, digest, insert
+from tests.systems.engines import Plain
+from tests.systems.fixtures import NewDatabase
+from tests.systems.registry import ENGINES, SYSTEMS
+from tests.systems.test_queries import values
 
-SCANS = {
-    "delete_searches": "it removes every row",
-    "search_documents": "the scan is the full-text index answering MATCH",
-}
-"""The queries that may read a table from end to end, with the reason."""
-
+DOCUMENTS = SYSTEMS["documents"]
 SEARCH = QUERIES.search_documents
-
-every_query = pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
 
 
 def run(connection: sqlite3.Connection, query: Query[Any], **params: object) -> list[Any]:
@@ -33,71 +28,94 @@ def run(connection: sqlite3.Connection, query: Query[Any], **params: object) -> 
     return connection.execute(sql, args).fetchall()
 
 
-def plan(connection: sqlite3.Connection, query: Query[Any]) -> list[str]:
-    sql, args = query.statement(SQLITE, encoders).bind(dict.fromkeys(p.name for p in query.parameters))
-    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", args)]
-
-
-@every_query
-def test_uses_an_index(plain: sqlite3.Connection, query: Query[Any]) -> None:
-    """No query reads a whole table, unless it is on the list."""
-    scans = [step for step in plan(plain, query) if step.startswith("SCAN")]
-    assert bool(scans) == (query.name in SCANS)
-
-
-def test_search_asks_the_index(plain: sqlite3.Connection) -> None:
+def test_search_asks_the_index_on_sqlite(plain: sqlite3.Connection) -> None:
     """The search is driven by the full-text index, which also brings the order; the rest is by key."""
-    index, *lookups = plan(plain, SEARCH)
+    sql, args = SEARCH.statement(SQLITE, encoders).bind({"words": None, "page_size": None})
+    index, *lookups = [row[3] for row in plain.execute(f"EXPLAIN QUERY PLAN {sql}", args)]
     assert "VIRTUAL TABLE INDEX" in index
     assert [step.partition(" ")[0] for step in lookups] == ["SEARCH", "SEARCH"]
 
 
-@every_query
-def test_pages_come_in_the_order_of_an_index(plain: sqlite3.Connection, query: Query[Any]) -> None:
-    """A page is not sorted: it would read all rows to return some."""
-    if "page_size" in {parameter.name for parameter in query.parameters}:
-        assert not [step for step in plan(plain, query) if "ORDER BY" in step]
+@pytest.mark.parametrize("rows", [10, 200])
+def test_search_asks_the_index_on_postgresql(new_database: NewDatabase, rows: int) -> None:
+    """However small the table is, its texts may be large: the planner takes the index."""
+    with new_database("postgresql", DOCUMENTS) as database:
+        _fill(database, rows)
+        database.rows("ANALYZE")
+        assert "Index Scan on documents_search_words_idx" in plan(database)
 
 
-@every_query
-def test_columns_are_the_models_fields(plain: sqlite3.Connection, query: Query[Any]) -> None:
-    """What a query returns is what its model says, column by column and in its order."""
-    if isinstance(query.returns, type) and issubclass(query.returns, BaseModel):
-        given = {"page_size": 1, "feedback_type": "helpful", "details": {}}
-        params = {parameter.name: given.get(parameter.name) for parameter in query.parameters}
-        sql, args = query.statement(SQLITE, encoders).bind(params)
-        columns = [column[0] for column in plain.execute(sql, args).description]
-        assert columns == list(query.returns.model_fields)
+def test_search_asks_the_index_on_mariadb(new_database: NewDatabase) -> None:
+    """The search is driven by the full-text index, and does not read the documents beside that."""
+    with new_database("mysql", DOCUMENTS) as database:
+        _fill(database, 200)
+        steps = plan(database)
+        assert "documents fulltext documents_search_words_idx" in steps
+        assert "documents ALL" not in steps
 
 
-@every_query
-def test_parameters_have_types(query: Query[Any]) -> None:
-    """Every parameter is declared with its type."""
-    assert all(parameter.type is not None for parameter in query.parameters)
+def plan(database: Plain) -> str:
+    """How the search is answered."""
+    sql, args = database.bound(SEARCH, words="text", page_size=1)
+    return "\n".join(" ".join(map(str, row)) for row in database.rows(f"EXPLAIN {sql}", args))
 
 
-@every_query
-def test_says_what_it_is_for(query: Query[Any]) -> None:
-    """Every query has a sentence of its own."""
-    assert query.doc.endswith(".")
+def _fill(database: Plain, rows: int) -> None:
+    for number in range(rows):
+        row = {
+            "content_id": str(number),
+            "source_url": "u",
+            "technology": "t",
+            "content_hash": digest(str(number)),
+        }
+        document = {"document_id": str(number), "title": "title", "full_content": "words of a document"}
+        database.rows(*database.insertion("content_metadata", row))
+        database.rows(*database.insertion("documents", document))
 
 
-@pytest.mark.parametrize("path", sorted(SQL.glob("queries*.sql")), ids=lambda path: path.name)
-def test_text_is_explicit(path: Any) -> None:
-    """No SELECT *, no LIMIT without an order, no OFFSET, no clock of the database."""
-    for text in re.sub(r"--.*", "", path.read_text()).split(";"):
-        assert not re.search(r"SELECT\s+\*|\.\*|\bOFFSET\b|CURRENT_|'now'", text)
-        assert text.count("LIMIT") <= text.count("ORDER BY")
+@pytest.fixture(params=ENGINES)
+def database(request: pytest.FixtureRequest, new_database: NewDatabase) -> Iterator[Plain]:
+    """A database with one row in each table, on each engine in turn."""
+    with new_database(request.param, DOCUMENTS) as plain:
+        plain.fill()
+        yield plain
 
 
-def test_only_what_differs_is_a_variant() -> None:
-    """Upserts, the search and locks are each engine's own; all others are shared."""
-    own = {query.name for query in QUERIES if query.engines}
-    assert own == {query.name for query in QUERIES if (query.name or "").startswith("put_")} | {
-        "claim_documents",
-        "search_documents",
-    }
-    assert all(query.engines == set(ENGINES) for query in QUERIES if query.engines)
+def test_mean_rating_is_not_rounded(database: Plain) -> None:
+    """The mean of ratings is a float with all its digits."""
+    for number, rating in enumerate((1, 1, 2), 2):
+        row = {"event_id": number, "feedback_type": "rating", "rating": rating, "content_id": "doc"}
+        database.rows(*database.insertion("feedback_events", row))
+    found = database.run(QUERIES.feedback_summary, content_id="doc")
+    assert ("rating", 3, 4 / 3) in found
+
+
+def test_mapping_id_comes_back(database: Plain) -> None:
+    """An upsert gives the id of the mapping that is there, or that it made."""
+    mapping = {"technology": "python", "source_id": "src", "priority": 7, "is_official": True}
+    there = database.run(QUERIES.put_technology_mapping, **mapping)
+    made = database.run(QUERIES.put_technology_mapping, **{**mapping, "technology": "rust"})
+    assert there == [(1,)]
+    assert made != there
+    assert database.rows("SELECT priority FROM technology_mappings WHERE mapping_id = 1") == [(7,)]
+
+
+def test_content_of_another_is_refused(database: Plain) -> None:
+    """A new content with the hash of another is an error, and leaves that other one alone."""
+    row = {**values(DOCUMENTS, QUERIES.add_content), "content_hash": digest("text")}
+    sql, args = database.bound(QUERIES.add_content, **row)
+    assert database.refusal(sql, args)
+    assert database.rows("SELECT content_id FROM content_metadata") == [("doc",)]
+
+
+def test_answer_of_another_generation_is_not_stored(database: Plain) -> None:
+    """An answer is stored only while the documents are those that it was read from."""
+    answer = values(DOCUMENTS, QUERIES.put_search)
+    for generation in (1, 0):
+        database.rows("DELETE FROM search_cache")
+        database.run(QUERIES.put_search, **{**answer, "generation": generation})
+        stored = database.rows("SELECT count(*) FROM search_cache")
+        assert stored == [(int(generation == 0),)]
 
 
 class TestSearchWords:

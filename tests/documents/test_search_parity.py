@@ -15,9 +15,10 @@ from collections.abc import Iterator
 import pytest
 
 from dal.repositories.documents import QUERIES
-from tests.documents.conftest import NewDatabase
-from tests.documents.engines import ENGINES, Plain
 from tests.documents.samples import ROWS, digest
+from tests.systems.engines import Plain
+from tests.systems.fixtures import NewDatabase
+from tests.systems.registry import ENGINES, SYSTEMS
 
 LONG = hashlib.sha512(b"a long word").hexdigest()
 
@@ -159,7 +160,7 @@ FOUND: list[tuple[str | None, str]] = [
 @pytest.fixture(scope="module", params=ENGINES)
 def corpus(request: pytest.FixtureRequest, new_database: NewDatabase) -> Iterator[Plain]:
     """A database with the texts."""
-    with new_database(request.param) as database:
+    with new_database(request.param, SYSTEMS["documents"]) as database:
         for document_id, (title, text) in TEXTS.items():
             row = {**ROWS["content_metadata"], "content_id": document_id, "content_hash": digest(text)}
             row["source_id"] = None
@@ -199,7 +200,7 @@ def test_snippet_of_a_short_text(corpus: Plain) -> None:
 @pytest.fixture(params=ENGINES)
 def database(request: pytest.FixtureRequest, new_database: NewDatabase) -> Iterator[Plain]:
     """A database with one row in each table."""
-    with new_database(request.param) as plain:
+    with new_database(request.param, SYSTEMS["documents"]) as plain:
         plain.fill()
         yield plain
 

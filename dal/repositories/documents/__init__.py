@@ -13,7 +13,6 @@ from dal.repositories.documents.processed_documents import (
     ProcessedDocumentRepository as ProcessedDocumentRepository,
 )
 from dal.repositories.documents.processed_documents import SavedDocument as SavedDocument
-from dal.repositories.documents.queries import MAX_PAGE_SIZE as MAX_PAGE_SIZE
 from dal.repositories.documents.queries import QUERIES as QUERIES
 from dal.repositories.documents.searches import MAX_WORDS_LENGTH as MAX_WORDS_LENGTH
 from dal.repositories.documents.searches import SearchAnswer as SearchAnswer
@@ -23,3 +22,4 @@ from dal.repositories.documents.sources import SourceMetadataRepository as Sourc
 from dal.repositories.documents.sources import TechnologyMappingRepository as TechnologyMappingRepository
 from dal.repositories.documents.system_config import SystemConfigRepository as SystemConfigRepository
 from dal.repositories.documents.usage import UsageSignalRepository as UsageSignalRepository
+from dal.repositories.pages import MAX_PAGE_SIZE as MAX_PAGE_SIZE

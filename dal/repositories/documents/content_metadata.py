@@ -11,7 +11,8 @@ from dal.executor import Executor
 from dal.models.documents import ContentMetadata, ContentStatus
 from dal.repositories.copies import CachedCopies
 from dal.repositories.documents.changes import changing_documents, document_changed
-from dal.repositories.documents.queries import QUERIES, checked_page_size
+from dal.repositories.documents.queries import QUERIES
+from dal.repositories.pages import checked_page_size
 from dal.transaction import Transaction
 
 

@@ -12,7 +12,8 @@ from pydantic import JsonValue
 
 from dal.executor import Executor
 from dal.models.documents import FeedbackCount, FeedbackEvent, FeedbackType
-from dal.repositories.documents.queries import QUERIES, checked_page_size
+from dal.repositories.documents.queries import QUERIES
+from dal.repositories.pages import checked_page_size
 
 
 class FeedbackEventRepository:

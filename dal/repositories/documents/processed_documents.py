@@ -27,8 +27,9 @@ from dal.models.documents import (
 from dal.repositories.copies import CachedCopies
 from dal.repositories.documents.changes import DOCUMENT_COPIES, changing_documents, document_changed
 from dal.repositories.documents.content_metadata import ContentMetadataRepository
-from dal.repositories.documents.queries import QUERIES, checked_page_size
+from dal.repositories.documents.queries import QUERIES
 from dal.repositories.documents.searches import DocumentSearch, SearchAnswer
+from dal.repositories.pages import checked_page_size
 from dal.repositories.snapshots import snapshot
 from dal.transaction import Transaction
 

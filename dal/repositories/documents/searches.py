@@ -23,7 +23,8 @@ from dal.executor import Executor
 from dal.models.documents import SearchCacheEntry, SearchGeneration, SearchResult
 from dal.repositories.copies import CachedCopies
 from dal.repositories.documents.changes import ANSWER_COPIES
-from dal.repositories.documents.queries import QUERIES, checked_page_size
+from dal.repositories.documents.queries import QUERIES
+from dal.repositories.pages import checked_page_size
 from dal.repositories.snapshots import snapshot
 from dal.transaction import Transaction
 

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 
 from dal.executor import Executor
 from dal.models.documents import SourceMetadata, SourceType, TechnologyMapping
-from dal.repositories.documents.queries import QUERIES, checked_page_size
+from dal.repositories.documents.queries import QUERIES
+from dal.repositories.pages import checked_page_size
 
 
 class SourceMetadataRepository:

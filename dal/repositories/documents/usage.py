@@ -11,7 +11,8 @@ from datetime import datetime
 
 from dal.executor import Executor
 from dal.models.documents import NewSignal, SignalCount, UsageSignal
-from dal.repositories.documents.queries import QUERIES, checked_page_size
+from dal.repositories.documents.queries import QUERIES
+from dal.repositories.pages import checked_page_size
 
 
 class UsageSignalRepository:

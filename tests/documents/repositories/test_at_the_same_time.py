@@ -16,8 +16,8 @@ from dal.repositories.documents import (
     SearchCacheRepository,
     SystemConfigRepository,
 )
-from tests.documents.engines import SERVERS
 from tests.documents.samples import digest, document, search_key
+from tests.systems.registry import SERVERS
 
 
 async def test_documents(db: DatabaseManager, documents: ProcessedDocumentRepository) -> None:

@@ -1,4 +1,4 @@
-"""Databases with the `documents` system on each engine, asked by plain drivers, with nothing of dal between.
+"""Databases with a system on each engine, asked by plain drivers, with nothing of dal between.
 
 A `Plain` database knows how its engine writes a row, what its catalog says, and how a text of dal becomes
 a statement of its driver.
@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from copy import copy
 from dataclasses import dataclass, field
-from pathlib import Path
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import psycopg
 import pymysql  # type: ignore[import-untyped]  # it comes without types
@@ -26,15 +28,7 @@ from dal.queries import Query
 from dal.queries.dialects import DIALECTS
 from dal.queries.scanner import split_statements
 from dal.values import KINDS, SCALARS, Encoders, ParameterType, json_text
-from tests.documents.samples import ROOT, ROWS
-
-ENGINES = ("sqlite", "postgresql", "mysql")
-SERVERS = ("postgresql", "mysql")
-
-
-def schema(engine: str, system: str = "documents") -> str:
-    """The schema file of a system."""
-    return (ROOT / "sql" / system / f"schema.{engine}.sql").read_text()
+from tests.systems.registry import BASE, System, schema
 
 
 def _same(value: Any) -> Any:
@@ -56,6 +50,8 @@ class Table:
         foreign: By their names: columns, the table and columns referred to, ON UPDATE, ON DELETE.
         checks: Names.
         indexes: Columns by name, those of the keys apart.
+        defaults: Columns to which the database gives a value where an INSERT gives none.
+        generated: Columns that it numbers.
     """
 
     columns: dict[str, bool] = field(default_factory=dict)
@@ -63,23 +59,30 @@ class Table:
     foreign: dict[str, tuple[tuple[str, ...], str, tuple[str, ...], str, str]] = field(default_factory=dict)
     checks: set[str] = field(default_factory=set)
     indexes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    defaults: set[str] = field(default_factory=set)
+    generated: set[str] = field(default_factory=set)
 
 
 class Plain(ABC):
-    """One database."""
+    """One database, for the tables of one system."""
 
     engine: ClassVar[str]
     overriding = ""  # what an INSERT needs to give a generated key
     foreign_keys_off: ClassVar[str]
-    emptying: ClassVar[tuple[str, ...]]
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, system: System) -> None:
         self.url = url
+        self.system = system
+        self._own_rows: list[str] = []
 
     @property
     def folders(self) -> list[str]:
         """Where yoyo finds the migrations, from the root."""
-        return [f"migrations/{system}/{self.engine}" for system in ("base", "documents")]
+        return [f"migrations/{system}/{self.engine}" for system in (BASE, self.system.name)]
+
+    @abstractmethod
+    def emptying(self) -> Iterable[str]:
+        """The statements that take out all rows, and number new ones from 1."""
 
     @abstractmethod
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
@@ -142,17 +145,42 @@ class Plain(ABC):
         """A value of the sample rows as the driver takes it."""
         return value
 
-    def fill(self) -> None:
-        """Put one row into each table that has none."""
-        for table, row in ROWS.items():
-            if self.rows(f"SELECT count(*) FROM {table}") == [(0,)]:
-                self.rows(*self.insertion(table, row))
+    def create(self) -> None:
+        """Make the tables, and remember which of them the schema itself puts a row into."""
+        for system in (BASE, self.system.name):
+            self.script(schema(self.engine, system))
+        self._own_rows = [table for table in self.system.rows if self.count(table)]
+
+    def count(self, table: str) -> int:
+        """How many rows a table has."""
+        ((found,),) = self.rows(f"SELECT count(*) FROM {table}")
+        return int(found)
+
+    def put(self, table: str) -> None:
+        """Put the sample row into a table."""
+        self.rows(*self.insertion(table, self.system.rows[table]))
+
+    def fill(self, tables: Iterable[str] | None = None) -> None:
+        """Put one row into each table, or into each of *tables*, that has none."""
+        for table in self.system.rows:
+            if (tables is None or table in tables) and not self.count(table):
+                self.put(table)
 
     def empty(self) -> None:
         """Take out all rows but the schema's, and number new ones from 1."""
-        for statement in self.emptying:
+        for statement in self.emptying():
             self.rows(statement)
-        self.rows(*self.insertion("search_generation", ROWS["search_generation"]))
+        for table in self._own_rows:
+            self.put(table)
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """A transaction that is rolled back."""
+        self.rows("BEGIN")
+        try:
+            yield
+        finally:
+            self.rows("ROLLBACK")
 
 
 class PlainSqlite(Plain):
@@ -161,18 +189,27 @@ class PlainSqlite(Plain):
     engine = "sqlite"
     mark = "?"
     foreign_keys_off = "PRAGMA foreign_keys = OFF"
-    emptying = tuple(f"DELETE FROM {table}" for table in reversed(ROWS))
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
+    def __init__(self, url: str, system: System) -> None:
+        super().__init__(url, system)
         self._connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
         self._connection.execute("PRAGMA foreign_keys = ON")
+        self._connection.execute("PRAGMA synchronous = OFF")
 
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         return self._connection.execute(sql, params).fetchall()
 
     def encoders(self, declared: ParameterType | None) -> Encoders:
         return sqlite_encoders(declared)
+
+    def emptying(self) -> Iterable[str]:
+        return [f"DELETE FROM {table}" for table in reversed(list(self.system.rows))]
+
+    def value(self, value: object) -> object:
+        """Decimals are integers of their last digit."""
+        if isinstance(value, Decimal):
+            return int("".join(map(str, value.as_tuple().digits))) * (-1 if value.is_signed() else 1)
+        return value
 
     def columns(self, sql: str, params: Sequence[object] = ()) -> list[str]:
         self._connection.execute("BEGIN")
@@ -213,6 +250,10 @@ class PlainSqlite(Plain):
         ):
             text = normal(sql).replace('"', "")
             columns = self.rows('SELECT name, "notnull" FROM pragma_table_xinfo(?)', (name,))
+            defaults = self.rows(
+                "SELECT name FROM pragma_table_xinfo(?) WHERE dflt_value IS NOT NULL", (name,)
+            )
+            key = self.rows("SELECT name, type FROM pragma_table_xinfo(?) WHERE pk", (name,))
             indexes = self.rows("SELECT name FROM pragma_index_list(?) WHERE origin = 'c'", (name,))
             found[name] = Table(
                 columns={column: not required for column, required in columns},
@@ -232,6 +273,12 @@ class PlainSqlite(Plain):
                         row[0] for row in self.rows("SELECT name FROM pragma_index_info(?)", (index,))
                     )
                     for (index,) in indexes
+                },
+                defaults={column for (column,) in defaults},
+                generated={
+                    column
+                    for column, kind in key
+                    if kind == "INTEGER" and len(key) == 1 and (column,) not in defaults
                 },
             )
         return found
@@ -254,10 +301,9 @@ class PlainPostgres(Plain):
     engine = "postgresql"
     overriding = "OVERRIDING SYSTEM VALUE"
     foreign_keys_off = "SET session_replication_role = replica"
-    emptying = (f"TRUNCATE {', '.join(ROWS)} RESTART IDENTITY",)
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
+    def __init__(self, url: str, system: System) -> None:
+        super().__init__(url, system)
         self._connection = psycopg.connect(url, autocommit=True, options="-c datestyle=ISO -c timezone=UTC")
 
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
@@ -268,6 +314,9 @@ class PlainPostgres(Plain):
         if "$1" in sql:
             return psycopg.RawCursor(self._connection).execute(sql.encode(), params)
         return self._connection.execute(sql.encode(), params or None)
+
+    def emptying(self) -> Iterable[str]:
+        return [f"TRUNCATE {', '.join(self.system.rows)} RESTART IDENTITY"]
 
     def columns(self, sql: str, params: Sequence[object] = ()) -> list[str]:
         """The names of the columns, from the server's description of the prepared statement."""
@@ -299,11 +348,16 @@ class PlainPostgres(Plain):
 
     def tables(self) -> dict[str, Table]:
         found: dict[str, Table] = {}
-        for table, column, nullable in self.rows(
-            "SELECT table_name, column_name, is_nullable FROM information_schema.columns"
+        for table, column, nullable, default, generated in self.rows(
+            "SELECT table_name, column_name, is_nullable, column_default, is_identity"
+            " FROM information_schema.columns"
             " WHERE table_schema = 'public' ORDER BY table_name, ordinal_position"
         ):
             found.setdefault(table, Table()).columns[column] = nullable == "YES"
+            if default is not None:
+                found[table].defaults.add(column)
+            if generated == "YES":
+                found[table].generated.add(column)
         for table, name, kind, columns, other, others, update, delete in self.rows(_POSTGRES_CONSTRAINTS):
             if kind in "pu":
                 found[table].keys[name] = tuple(columns)
@@ -373,14 +427,9 @@ class PlainMariaDb(Plain):
 
     engine = "mysql"
     foreign_keys_off = "SET foreign_key_checks = 0"
-    emptying = (
-        foreign_keys_off,
-        *(f"TRUNCATE TABLE {table}" for table in ROWS),
-        "SET foreign_key_checks = 1",
-    )
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
+    def __init__(self, url: str, system: System) -> None:
+        super().__init__(url, system)
         parts = urlsplit(url)
         options = {name: values[0] for name, values in parse_qs(parts.query).items()}
         self._connection = pymysql.connect(
@@ -405,6 +454,15 @@ class PlainMariaDb(Plain):
 
     def close(self) -> None:
         self._connection.close()
+
+    def emptying(self) -> Iterable[str]:
+        yield self.foreign_keys_off
+        yield from (f"TRUNCATE TABLE {table}" for table in self.system.rows)
+        yield "SET foreign_key_checks = 1"
+
+    def encoders(self, declared: ParameterType | None) -> Encoders:
+        """Times are in UTC without saying so, and a UUID is text."""
+        return {**super().encoders(declared), datetime: _in_utc, UUID: str}
 
     def quoted(self, name: str) -> str:
         return f"`{name}`"
@@ -443,11 +501,16 @@ class PlainMariaDb(Plain):
 
     def tables(self) -> dict[str, Table]:
         found: dict[str, Table] = {table: Table() for (table,) in self._names()}
-        for table, column, nullable in self.rows(
-            "SELECT table_name, column_name, is_nullable FROM information_schema.columns"
+        for table, column, nullable, default, extra in self.rows(
+            "SELECT table_name, column_name, is_nullable, column_default, extra"
+            " FROM information_schema.columns"
             " WHERE table_schema = database() ORDER BY table_name, ordinal_position"
         ):
             found[table].columns[column] = nullable == "YES"
+            if default not in (None, "NULL"):
+                found[table].defaults.add(column)
+            if "auto_increment" in extra:
+                found[table].generated.add(column)
         keys = set()
         for table, name, kind in self.rows(
             "SELECT table_name, constraint_name, constraint_type FROM information_schema.table_constraints"
@@ -468,6 +531,10 @@ class PlainMariaDb(Plain):
         return found
 
 
+def _in_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
 _MARIADB_FOREIGN_KEYS = """
 SELECT r.constraint_name, r.table_name, r.referenced_table_name, r.update_rule, r.delete_rule,
     group_concat(k.column_name ORDER BY k.ordinal_position SEPARATOR ', '),
@@ -486,12 +553,7 @@ _PLAIN: dict[str, type[Plain]] = {
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Plain]:
-    """The database that *url* names."""
-    with closing(_PLAIN[url.partition(":")[0]](url)) as database:
+def opened(url: str, system: System) -> Iterator[Plain]:
+    """The database that *url* names, for the tables of *system*."""
+    with closing(_PLAIN[url.partition(":")[0]](url, system)) as database:
         yield database
-
-
-def sqlite_url(folder: Path) -> str:
-    """The URL of a file that is not there yet."""
-    return f"sqlite:///{folder}/plain.db"

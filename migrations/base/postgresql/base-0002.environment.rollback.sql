@@ -1,0 +1,8 @@
+-- Undoes base-0002.environment, statement by statement in reverse.
+
+SET LOCAL lock_timeout = '5s';
+
+DELETE FROM schema_versions
+WHERE version_id = 'base-0002.environment';
+
+DROP TABLE environment;

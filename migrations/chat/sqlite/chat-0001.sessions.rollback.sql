@@ -1,0 +1,10 @@
+-- Undoes chat-0001.sessions, statement by statement in reverse.
+
+DELETE FROM schema_versions
+WHERE version_id = 'chat-0001.sessions';
+
+DROP TRIGGER sessions_updated_at;
+
+DROP INDEX sessions_updated_at_idx;
+
+DROP TABLE sessions;

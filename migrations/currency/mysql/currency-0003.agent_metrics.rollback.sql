@@ -1,0 +1,6 @@
+-- Undoes currency-0003.agent_metrics, statement by statement in reverse.
+
+DELETE FROM schema_versions
+WHERE version_id = 'currency-0003.agent_metrics';
+
+DROP TABLE agent_metrics;

@@ -1,0 +1,14 @@
+-- Undoes currency-0002.prediction_history, statement by statement in reverse.
+
+DELETE FROM schema_versions
+WHERE version_id = 'currency-0002.prediction_history';
+
+DROP TRIGGER prediction_history_updated_at;
+
+DROP INDEX prediction_history_due_time_idx;
+
+DROP INDEX prediction_history_prediction_time_idx;
+
+DROP INDEX prediction_history_currency_pair_idx;
+
+DROP TABLE prediction_history;

@@ -1,0 +1,10 @@
+-- Undoes market-0002.intraday_data, statement by statement in reverse.
+
+SET LOCAL lock_timeout = '5s';
+
+DELETE FROM schema_versions
+WHERE version_id = 'market-0002.intraday_data';
+
+DROP TRIGGER intraday_data_updated_at ON intraday_data;
+
+DROP TABLE intraday_data;

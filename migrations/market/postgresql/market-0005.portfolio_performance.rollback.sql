@@ -1,0 +1,10 @@
+-- Undoes market-0005.portfolio_performance, statement by statement in reverse.
+
+SET LOCAL lock_timeout = '5s';
+
+DELETE FROM schema_versions
+WHERE version_id = 'market-0005.portfolio_performance';
+
+DROP TRIGGER portfolio_performance_updated_at ON portfolio_performance;
+
+DROP TABLE portfolio_performance;

@@ -1,0 +1,8 @@
+-- Undoes market-0006.portfolio_positions, statement by statement in reverse.
+
+DELETE FROM schema_versions
+WHERE version_id = 'market-0006.portfolio_positions';
+
+DROP TRIGGER portfolio_positions_updated_at;
+
+DROP TABLE portfolio_positions;
