@@ -8,7 +8,7 @@ are immutable, and neither their ``repr`` nor an error shows a password or any o
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -120,9 +120,14 @@ class DatabaseSettings(Section):
         """
         if self.url is not None:
             return self.url.get_secret_value()
-        if self.type == "sqlite":
-            path = self.path if self.path == ":memory:" else quote(os.path.expanduser(self.path))
-            return f"sqlite:///{path}"
+        made_of: dict[str, Callable[[], str]] = {"sqlite": self._file_url}
+        return made_of.get(self.type, self._server_url)()
+
+    def _file_url(self) -> str:
+        path = self.path if self.path == ":memory:" else quote(os.path.expanduser(self.path))
+        return f"sqlite:///{path}"
+
+    def _server_url(self) -> str:
         if not self.name:
             raise ConfigurationError(f"database.type is {self.type}: database.name (DB_NAME) is missing")
         return f"{self.type}://{self._login()}{self._address()}/{quote(self.name, safe='')}"
@@ -184,6 +189,10 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
+"""A level of a log, in whatever case it is given."""
+
+
 class LoggingSettings(Section):
     """What `dal.logs.configure` sets up.
 
@@ -192,9 +201,7 @@ class LoggingSettings(Section):
         format: ``json`` for one object a line, ``text`` for people.
     """
 
-    level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = (
-        "INFO"
-    )
+    level: LogLevel = "INFO"
     format: Annotated[Literal["json", "text"], BeforeValidator(_lower)] = "text"
 
 

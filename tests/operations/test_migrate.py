@@ -15,8 +15,9 @@ from urllib.parse import quote
 import pytest
 from blockbuster import blockbuster_ctx
 
+from dal.database import DatabaseManager
 from dal.errors import CannotOpen, ConfigurationError, CorruptDatabase, MigrationFailed
-from dal.operations.migrate import migrate, migrations_of
+from dal.operations.migrate import migrate, migrations_of, rollback, systems_in
 
 FILES = {
     "base/sqlite/base-0001.versions.sql": "CREATE TABLE versions (id INTEGER) STRICT;",
@@ -180,7 +181,7 @@ async def test_file_that_is_no_database(root: Path, file: Path) -> None:
     """A file of another kind is refused, and stays as it was."""
     file.parent.mkdir(parents=True)
     file.write_text("this is no database, and long enough to see it" * 20)
-    with pytest.raises(CorruptDatabase, match="is no SQLite database"):
+    with pytest.raises(CorruptDatabase, match="no SQLite database; restore it"):
         await migrate(f"sqlite:///{file}", SYSTEMS, root=root)
 
     assert file.read_text().startswith("this is no database")
@@ -232,10 +233,22 @@ def test_folder_without_migrations(root: Path) -> None:
         migrations_of("empty", "sqlite", root=root)
 
 
-@pytest.mark.parametrize("system", ["base", "documents"])
+@pytest.mark.parametrize("system", systems_in())
 def test_shipped_systems(system: str) -> None:
     """The systems that come with the library are found without saying where."""
     assert list(migrations_of(system, "sqlite").glob(f"{system}-0001*.sql"))
+
+
+def test_base_comes_first(root: Path) -> None:
+    """What the other systems stand on is applied before them, whatever their names are."""
+    written(root, {"area/sqlite/area-0001.areas.sql": "CREATE TABLE areas (id INTEGER) STRICT;"})
+    assert systems_in(root) == ("base", "area", "shop")
+
+
+def test_no_systems(tmp_path: Path) -> None:
+    """A folder without any system is refused, where nothing would be applied."""
+    with pytest.raises(ConfigurationError, match="no system in"):
+        systems_in(tmp_path)
 
 
 async def test_cancelled_call_leaves_no_lock(root: Path, file: Path) -> None:
@@ -272,7 +285,78 @@ async def test_shipped_systems_are_applied(file: Path) -> None:
         applied = await migrate(f"sqlite:///{file}")
 
     assert applied[0].startswith("base-0001")
-    assert {migration.split("-")[0] for migration in applied} == {"base", "documents"}
+    assert {migration.split("-")[0] for migration in applied} == set(systems_in())
+
+
+async def test_a_connected_manager_goes_on(root: Path, file: Path) -> None:
+    """Its connections keep their locks, so that the end of yoyo does not take the WAL from under them."""
+    url = f"sqlite:///{file}"
+    async with DatabaseManager(url) as db:
+        await db.execute("CREATE TABLE mine (id INTEGER) STRICT")
+        assert await migrate(url, SYSTEMS, root=root) == IDS
+        await db.execute("INSERT INTO mine VALUES (1)")
+        assert await migrate(url, SYSTEMS, root=root) == []
+        assert await db.fetch_value("SELECT count(*) FROM versions") == 1
+        assert await db.fetch_value("PRAGMA integrity_check") == "ok"
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT id FROM mine").fetchall() == [(1,)]
+
+
+def with_rollbacks(root: Path) -> Path:
+    return written(
+        root,
+        {
+            "shop/sqlite/shop-0001.orders.rollback.sql": "DELETE FROM versions;\nDROP TABLE orders;",
+            "shop/sqlite/shop-0002.index.rollback.sql": "DROP INDEX orders_id;",
+        },
+    )
+
+
+async def test_rollback_takes_back_the_newest(root: Path, file: Path) -> None:
+    """One migration, and the next call the one before it; a further apply brings both again."""
+    url = f"sqlite:///{file}"
+    await migrate(url, root=with_rollbacks(root))
+    assert await rollback(url, root=root) == ["shop-0002.index"]
+    assert "orders_id" not in names(file)
+    assert await rollback(url, root=root) == ["shop-0001.orders"]
+    assert await migrate(url, root=root) == ["shop-0001.orders", "shop-0002.index"]
+
+
+async def test_rollback_of_a_migration_takes_what_depends_on_it(root: Path, file: Path) -> None:
+    """Newest first, down to the one that is named."""
+    url = f"sqlite:///{file}"
+    await migrate(url, root=with_rollbacks(root))
+    assert await rollback(url, "shop-0001.orders", root=root) == ["shop-0002.index", "shop-0001.orders"]
+    assert "versions" in names(file)
+
+
+async def test_rollback_of_everything(root: Path, file: Path) -> None:
+    """No table of any system stays, and a second call takes nothing back."""
+    url = f"sqlite:///{file}"
+    await migrate(url, root=with_rollbacks(root))
+    assert await rollback(url, everything=True, root=root) == IDS[::-1]
+    assert not {"versions", "orders"} & names(file)
+    assert await rollback(url, everything=True, root=root) == []
+
+
+async def test_rollback_of_an_unknown_migration(root: Path, file: Path) -> None:
+    """It is named with those that there are; nothing is taken back."""
+    url = f"sqlite:///{file}"
+    await migrate(url, root=with_rollbacks(root))
+    with pytest.raises(ConfigurationError, match=r"no migration 'shop-0003'; there are base-0001\.versions"):
+        await rollback(url, "shop-0003", root=root)
+    assert "orders_id" in names(file)
+
+
+async def test_rollback_that_fails_names_its_file(root: Path, file: Path) -> None:
+    """The file is the rollback, and what it could not undo stays."""
+    url = f"sqlite:///{file}"
+    await migrate(url, root=with_rollbacks(root))
+    written(root, {"shop/sqlite/shop-0002.index.rollback.sql": "DROP INDEX missing;"})
+    with pytest.raises(MigrationFailed, match=r"shop-0002\.index\.rollback\.sql: .*no such index") as caught:
+        await rollback(url, root=root)
+    assert caught.value.migration == "shop-0002.index"
+    assert "orders_id" in names(file)
 
 
 async def test_user_without_a_name(root: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
