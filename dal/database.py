@@ -13,18 +13,25 @@ import os
 import sys
 import time
 import weakref
+from asyncio import get_running_loop
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
-from typing import Any, Self, TypeVar
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from dal.engines.base import Call, Isolation, Rows, Runner
-from dal.engines.registry import Database, engine_for
+from dal.engines.base import Call, Connections, Isolation, Rows, Runner, Want
+from dal.engines.registry import engine_for
 from dal.errors import DalError, QueryError, TransactionError, UsageError
-from dal.executor import Executor, Params, Queryable, name_query
+from dal.executor import NO_TABLES, Executor, Params, Queryable, name_query
 from dal.queries import Queries, Query
 from dal.settings import Settings, load_settings
 from dal.tasks import Background, to_its_end
 from dal.transaction import Transaction, open_block, run_block, with_retries
+
+if TYPE_CHECKING:
+    from dal.cache.manager import CacheManager
+    from dal.cache.queries import CachedQueries
+    from dal.engines.facade import Database
 
 T = TypeVar("T")
 
@@ -55,23 +62,38 @@ class DatabaseManager(Executor):
             settings' URL if None, and with none there the embedded file ``dal.db``.
         queries: The queries that ``db.queries`` offers, see `load_queries`.
         settings: Read from the environment if None.
+        cache: Keeps the answers to queries whose header says ``cache``; it is connected and disconnected
+            by whoever made it. See `dal.cache.queries`.
 
     Raises:
         ConfigurationError: The URL or a setting is not usable.
+        UnknownKeyFamily: A query of *queries* names a key family that *cache* does not have.
     """
 
     def __init__(
-        self, url: str | None = None, *, queries: Queries | None = None, settings: Settings | None = None
+        self,
+        url: str | None = None,
+        *,
+        queries: Queries | None = None,
+        settings: Settings | None = None,
+        cache: CacheManager | None = None,
     ) -> None:
         self.settings = settings if settings is not None else load_settings()
         self.queries = queries if queries is not None else Queries(())
         database = self.settings.database
         self._engine, self._url = engine_for(url or database.resolved_url(), database)
+        self._cached: CachedQueries | None = None
+        if cache is not None:
+            from dal.cache.queries import CachedQueries
+
+            self._cached = CachedQueries(cache, self.queries)
         self._texts: dict[tuple[str, bool], Query[Any]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._database: Database | None = None
         self._background = Background()
         self._is_outside = False
+        self._default_timeout = database.timeout
+        self._echoes = database.sql_echo
         self._lock = asyncio.Lock()
         self._lock_loop: asyncio.AbstractEventLoop | None = None
 
@@ -89,12 +111,16 @@ class DatabaseManager(Executor):
                 sys.setswitchinterval(self.settings.database.switch_interval)
             await self._engine.connect()
             try:
+                from dal.engines.facade import Database
+
                 database = Database(self._url, engine=self._engine)
                 await database.connect()
             except BaseException:
                 await self._engine.disconnect()
                 raise
             self._database, self._loop = database, asyncio.get_running_loop()
+            if self._cached is not None:
+                self._cached.connect(self._place())
             _connected.add(self)
 
     async def disconnect(self) -> None:
@@ -112,6 +138,13 @@ class DatabaseManager(Executor):
             await self._database.disconnect()
             self._database = None
         await self._engine.disconnect()
+
+    def _place(self) -> str:
+        """Return what tells this database from any other, the same in each process."""
+        url = type(self._url)(self.url)
+        if url.hostname:
+            return f"{url.dialect}://{url.hostname}:{url.port}/{url.database}"
+        return str(Path(url.database).absolute()) if "host" not in url.options else str(url.obscure_password)
 
     def _changing(self) -> asyncio.Lock:
         """Return the lock under which this loop connects and disconnects."""
@@ -136,6 +169,28 @@ class DatabaseManager(Executor):
         self._check_connected()
         assert self._database is not None
         return self._database
+
+    @property
+    def engine_name(self) -> str:
+        """``sqlite``, ``postgresql`` or ``mysql``."""
+        return self._engine.dialect.name
+
+    @property
+    def url(self) -> str:
+        """The URL, with its password, by which another process reaches it; for ``:memory:`` its file."""
+        self._check_connected()
+        return self._engine.reachable_at(str(self._url))
+
+    @property
+    def public_url(self) -> str:
+        """The URL without its password."""
+        return str(self._url.obscure_password)
+
+    @property
+    def connections(self) -> Connections:
+        """How many connections are open, how many calls hold one, and how many wait for one."""
+        self._check_connected()
+        return self._engine.connections
 
     def outside(self) -> Executor:
         """Return this database as an executor whose verbs may be called inside a transaction block.
@@ -168,30 +223,47 @@ class DatabaseManager(Executor):
         self._check_inside("execute_transaction()")
         calls = self._calls(queries)
         if calls:
-            await self._on_engine(
-                None, lambda _, deadline: self._engine.execute_batch(calls, deadline), timeout
+            writes = NO_TABLES
+            if self._cached is not None:
+                writes = writes.union(*(call.statement.invalidates for call in calls))
+            await self._run(
+                None, lambda _, deadline: self._engine.execute_batch(calls, deadline), timeout, writes
             )
         return True
 
-    async def _run(
-        self, call: Call | None, work: Callable[[Runner, float | None], Awaitable[T]], timeout: float | None
-    ) -> T:
+    def _run(
+        self,
+        call: Call | None,
+        work: Callable[[Runner, float | None], Awaitable[T]],
+        timeout: float | None,
+        writes: frozenset[str] = NO_TABLES,
+    ) -> Awaitable[T]:
+        if not self._is_outside:
+            self._check_inside("a verb of the manager")
+        if self._cached is not None and (tables := call.statement.invalidates if call else writes):
+            return self._cached.change(tables, lambda: self._on_engine(call, work, timeout))
+        return self._on_engine(call, work, timeout)
+
+    def _read_cached(
+        self, query: Query[Any], call: Call, want: Want, timeout: float | None
+    ) -> Awaitable[list[Any]]:
+        if self._cached is None:
+            return self._read(query, call, want, timeout)
         self._check_inside("a verb of the manager")
-        return await self._on_engine(call, work, timeout)
+        deadline = self._deadline_after(timeout)
+        # A load belongs to all who want the answer: it has the default timeout, and no caller's context.
+        return self._cached.fetch(query, call, want, lambda: self._read(query, call, want, None), deadline)
 
     async def _on_engine(
         self, call: Call | None, work: Callable[[Runner, float | None], Awaitable[T]], timeout: float | None
     ) -> T:
-        self._check_connected()
-        begun = time.perf_counter()
+        if self._echoes:
+            work = self._logged(call, work)
         try:
             return await work(self._engine, self._deadline_after(timeout))
         except DalError as error:
             name_query(error, call)
             raise
-        finally:
-            if self.settings.database.sql_echo:
-                self._log(call, time.perf_counter() - begun)
 
     def _query(self, query: Queryable[Any], params: Params) -> Query[Any]:
         if isinstance(query, Query):
@@ -212,6 +284,13 @@ class DatabaseManager(Executor):
     ) -> AsyncGenerator[Rows, None]:
         self._check_inside("stream()")
         self._check_connected()
+        tables = call.statement.invalidates
+        changing = self._cached.changing(tables) if self._cached is not None and tables else nullcontext()
+        async with changing, aclosing(self._stream(call, batch_size, timeout)) as batches:
+            async for rows in batches:
+                yield rows
+
+    async def _stream(self, call: Call, batch_size: int, timeout: float | None) -> AsyncGenerator[Rows, None]:
         try:
             async with aclosing(self._engine.stream(call, batch_size, self._timeout(timeout))) as batches:
                 async for rows in batches:
@@ -222,42 +301,55 @@ class DatabaseManager(Executor):
 
     def _timeout(self, timeout: float | None) -> float | None:
         if timeout is None:
-            return self.settings.database.timeout
+            return self._default_timeout
         if not isinstance(timeout, (int, float)) or not timeout > 0:
             raise UsageError("timeout is a number of seconds above 0, or None for the settings' own")
         return timeout
 
     def _deadline_after(self, timeout: float | None) -> float | None:
-        self._check_connected()
-        limit = self._timeout(timeout)
-        return None if limit is None or self._loop is None else self._loop.time() + limit
+        loop = self._loop
+        if loop is None or get_running_loop() is not loop:
+            loop = self._check_connected()
+        limit = self._default_timeout if timeout is None else self._timeout(timeout)
+        return None if limit is None else loop.time() + limit
 
-    def _check_connected(self) -> None:
+    def _check_connected(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             raise UsageError(
                 "not connected: use `async with DatabaseManager(...) as db`, or await db.connect()"
             )
-        if asyncio.get_running_loop() is not self._loop:
-            self._check_loop()
+        self._check_loop()
+        return self._loop
 
     def _check_loop(self) -> None:
-        if asyncio.get_running_loop() is not self._loop:
+        if get_running_loop() is not self._loop:
             raise UsageError(
                 "this manager was connected in another event loop; a loop needs a manager of its own"
             )
 
     def _check_inside(self, what: str) -> None:
-        if not self._is_outside and open_block(self._engine) is not None:
+        if open_block(self._engine) is not None and not self._is_outside:
             raise TransactionError(
                 f"{what} was called inside a transaction block, where it would run outside of the "
                 "transaction; use the block's own tx, or db.outside() if that is meant"
             )
 
-    def _log(self, call: Call | None, seconds: float) -> None:
-        """Log the statement, never its values."""
-        name = call.statement.query if call is not None else None
-        text = call.sql if call is not None else "(several statements)"
-        _echo.info(text, extra={"query": name, "duration_ms": round(seconds * 1000, 3)})
+    def _logged(
+        self, call: Call | None, work: Callable[[Runner, float | None], Awaitable[T]]
+    ) -> Callable[[Runner, float | None], Awaitable[T]]:
+        """Return *work* with a line in the log about the statement, never its values."""
+
+        async def logged(runner: Runner, deadline: float | None) -> T:
+            begun = time.perf_counter()
+            try:
+                return await work(runner, deadline)
+            finally:
+                milliseconds = round((time.perf_counter() - begun) * 1000, 3)
+                name = call.statement.query if call is not None else None
+                text = call.sql if call is not None else "(several statements)"
+                _echo.info(text, extra={"query": name, "duration_ms": milliseconds})
+
+        return logged
 
     def __repr__(self) -> str:
-        return f"<DatabaseManager {self._url.obscure_password}>"
+        return f"<DatabaseManager {self.public_url}>"

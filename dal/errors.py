@@ -21,13 +21,19 @@
     │   ├── StatementError          SqlSyntaxError, UndefinedTable, UndefinedColumn, StatementRefused
     │   └── StorageError            DiskFull, ReadOnlyDatabase, CorruptDatabase
     ├── MigrationFailed             yoyo could not apply a migration
-    └── CacheError                  CacheUnavailable, UnknownKeyFamily, CacheValueError
+    ├── AdoptionRefused             an older file cannot be turned into today's without loss
+    ├── BackupError                 a backup cannot be made or put back: BackupDamaged, BackupRefused,
+    │                               ProgramMissing
+    └── CacheError                  CacheUnavailable, CacheOverloaded, LoadTimeout, UnknownKeyFamily,
+                                    CacheValueError
 
 Callers branch on the class or on an attribute, never on the text. No message holds a password or
 the value of a parameter. The driver's own error stays as ``__cause__``.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class DalError(Exception):
@@ -292,12 +298,56 @@ class MigrationFailed(DalError):
         self.migration = migration
 
 
+class AdoptionRefused(DalError):
+    """An older database file cannot be turned into today's without loss; it stays as it is.
+
+    Attributes:
+        differences: What stands in the way, a line each.
+    """
+
+    def __init__(self, message: str, *, differences: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.differences = differences
+
+
+class BackupError(DalError):
+    """A backup cannot be made, looked at or put back. What was there before is still there."""
+
+
+class BackupDamaged(BackupError):
+    """A backup is not what its manifest says, so nothing was done with it.
+
+    Attributes:
+        problems: Everything that is wrong with it.
+    """
+
+    def __init__(self, message: str, *, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+class BackupRefused(BackupError):
+    """What was asked for would overwrite something, or harm those who use the database."""
+
+
+class ProgramMissing(BackupError):
+    """A program that the work is left to is not on this machine."""
+
+
 class CacheError(DalError):
     """The cache cannot do what was asked."""
 
 
 class CacheUnavailable(CacheError):
     """The cache's store did not answer."""
+
+
+class CacheOverloaded(CacheError):
+    """The store is away, and as many loads as the key family allows are under way; nothing was loaded."""
+
+
+class LoadTimeout(CacheError):
+    """A load took longer than its key family allows, and was cancelled."""
 
 
 class UnknownKeyFamily(CacheError):

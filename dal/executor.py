@@ -14,7 +14,13 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from typing import TYPE_CHECKING, Any, LiteralString, TypeVar, overload
 
 from dal.engines.base import Call, Engine, Isolation, Rows, Runner, Want
-from dal.errors import DalError, DatabaseError, PoolTimeout, QueryError, ResultError
+from dal.errors import (
+    DalError,
+    DatabaseError,
+    PoolTimeout,
+    QueryError,
+    ResultError,
+)
 from dal.queries.query import Query
 from dal.queries.statement import Statement
 from dal.rows import Row, decoded, validated
@@ -27,6 +33,7 @@ T = TypeVar("T")
 Params = Mapping[str, Any] | Sequence[Any]
 Queryable = Query[T] | LiteralString
 
+NO_TABLES: frozenset[str] = frozenset()
 _LARGEST_BATCH = 1_000_000
 _BOUND_AT_ONCE = 1000  # rows of an execute_many bound before the event loop gets its turn
 
@@ -41,14 +48,19 @@ class Executor(ABC):
 
     _engine: Engine
 
+    # Here and below a plain function that hands an awaitable on costs a call less than a coroutine does.
     @abstractmethod
-    async def _run(
+    def _run(
         self,
         call: Call | None,
         work: Callable[[Runner, float | None], Awaitable[T]],
         timeout: float | None,
-    ) -> T:
-        """Return what *work* brings on the right connection; *call* is its statement if it has just one."""
+        writes: frozenset[str] = NO_TABLES,
+    ) -> Awaitable[T]:
+        """Return what *work* brings on the right connection.
+
+        *call* is its statement if it has just one; if not, *writes* are the tables that it says it writes.
+        """
 
     @abstractmethod
     def _query(self, query: Queryable[Any], params: Params) -> Query[Any]:
@@ -80,9 +92,12 @@ class Executor(ABC):
             TooManyRows: Two rows or more matched, and the query is not declared ``:first``.
         """
         compiled, call = self._compiled(query, params)
-        found = await self._fetch(call, _want(compiled), timeout)
-        decoded_rows = self._decoded(found, compiled, call)
-        return decoded_rows[0] if decoded_rows else None
+        want = _want(compiled)
+        if compiled.cache is not None:
+            rows = await self._read_cached(compiled, call, want, timeout)
+        else:
+            rows = self._decoded(await self._fetch(call, want, timeout), compiled, call)
+        return rows[0] if rows else None
 
     @overload
     async def fetch_all(
@@ -97,6 +112,8 @@ class Executor(ABC):
     ) -> list[Any]:
         """Return every row that *query* matches."""
         compiled, call = self._compiled(query, params)
+        if compiled.cache is not None:
+            return await self._read_cached(compiled, call, "all", timeout)
         return self._decoded(await self._fetch(call, "all", timeout), compiled, call)
 
     async def fetch_value(
@@ -108,8 +125,13 @@ class Executor(ABC):
             TooManyRows: Two rows or more matched, and the query is not declared ``:first``.
         """
         compiled, call = self._compiled(query, params)
-        found = await self._fetch(call, _want(compiled), timeout)
-        if not found.values:
+        if compiled.cache is not None and compiled.kind == "value":
+            values = await self._read_cached(compiled, call, _want(compiled), timeout)
+            return values[0] if values else None
+        return self._value(await self._fetch(call, _want(compiled), timeout), compiled, call)
+
+    def _value(self, found: Rows, compiled: Query[Any], call: Call) -> Any:
+        if not found.values or not found.columns:  # PostgreSQL has rows without a column
             return None
         value = found.values[0][0]
         if compiled.returns is None or compiled.kind != "value":
@@ -166,14 +188,13 @@ class Executor(ABC):
         bound: list[tuple[Any, ...]] = []
         while chunk := list(itertools.islice(pending, _BOUND_AT_ONCE)):
             if statement is None:
-                statement = self._statement(self._query(query, chunk[0]))
-            for params in chunk:
-                sql, args = statement.bind(params)
-                if sql != statement.sql:
+                compiled = self._query(query, chunk[0])
+                statement = compiled.statement(self._engine.dialect, self._engine.encoders)
+                if statement.spreads_lists:
                     raise QueryError(
                         f"query {statement.query or 'given'}: execute_many takes no list parameters"
                     )
-                bound.append(args)
+            bound += statement.bind_many(chunk, len(bound) + 1)
             await asyncio.sleep(0)
         if statement is None:
             return
@@ -194,7 +215,12 @@ class Executor(ABC):
             raise QueryError(f"a query is a Query or a string, not {type(query).__name__}")
         text = query if isinstance(query, str) else query.text(self._engine.dialect)
         try:
-            await self._run(None, lambda runner, deadline: runner.execute_script(text, deadline), timeout)
+            await self._run(
+                None,
+                lambda runner, deadline: runner.execute_script(text, deadline),
+                timeout,
+                NO_TABLES if isinstance(query, str) else query.writes,
+            )
         except DatabaseError as error:
             if error.query is None and isinstance(query, Query):
                 error.query = query.name
@@ -237,9 +263,10 @@ class Executor(ABC):
         """
 
     def _compiled(self, query: Queryable[Any], params: Params) -> tuple[Query[Any], Call]:
-        compiled = self._query(query, params)
-        statement = self._statement(compiled)
-        return compiled, Call(statement, *statement.bind(params))
+        compiled = query if type(query) is Query else self._query(query, params)
+        statement = compiled.statement(self._engine.dialect, self._engine.encoders)
+        sql, args = statement.bind(params)
+        return compiled, Call(statement, sql, args)
 
     def _call(self, query: Queryable[Any], params: Params) -> Call:
         return self._compiled(query, params)[1]
@@ -252,11 +279,6 @@ class Executor(ABC):
             calls.append(self._call(*entry))
         return calls
 
-    def _statement(self, query: Query[Any]) -> Statement:
-        if query.kind == "script":
-            raise QueryError(f"query {query.name} is a script: run it with execute_script")
-        return query.statement(self._engine.dialect, self._engine.encoders)
-
     def _decoded(self, rows: Rows, query: Query[Any], call: Call) -> list[Any]:
         if query.kind == "value" and query.returns is not None:
             raise QueryError(f"query {query.name} returns a value: run it with fetch_value")
@@ -266,11 +288,25 @@ class Executor(ABC):
             name_query(error, call)
             raise
 
-    async def _execute(self, call: Call, timeout: float | None) -> int:
-        return await self._run(call, lambda runner, deadline: runner.execute(call, deadline), timeout)
+    async def _read(self, query: Query[Any], call: Call, want: Want, timeout: float | None) -> list[Any]:
+        """Return the rows of *query*; for the kind ``value`` its value, if it is not None."""
+        found = await self._fetch(call, want, timeout)
+        if query.kind != "value" or want == "all":
+            return self._decoded(found, query, call)
+        value = self._value(found, query, call)
+        return [] if value is None else [value]
 
-    async def _fetch(self, call: Call, want: Want, timeout: float | None) -> Rows:
-        return await self._run(call, lambda runner, deadline: runner.fetch(call, deadline, want), timeout)
+    # Only a manager has a cache: inside a transaction the database answers.
+    def _read_cached(
+        self, query: Query[Any], call: Call, want: Want, timeout: float | None
+    ) -> Awaitable[list[Any]]:
+        return self._read(query, call, want, timeout)
+
+    def _execute(self, call: Call, timeout: float | None) -> Awaitable[int]:
+        return self._run(call, lambda runner, deadline: runner.execute(call, deadline), timeout)
+
+    def _fetch(self, call: Call, want: Want, timeout: float | None) -> Awaitable[Rows]:
+        return self._run(call, lambda runner, deadline: runner.fetch(call, deadline, want), timeout)
 
     @abstractmethod
     def _batches(self, call: Call, batch_size: int, timeout: float | None) -> AsyncGenerator[Rows, None]:

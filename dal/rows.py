@@ -62,6 +62,9 @@ class Row(Sequence[Any]):
     def __hash__(self) -> int:
         return hash(tuple(self))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return Row, (dict(self._positions), tuple(self._values))  # a driver's own row may refuse to be copied
+
     def keys(self) -> tuple[str, ...]:
         """Return the column names in order; one that occurs twice is named once."""
         return tuple(self._positions)
@@ -76,16 +79,13 @@ def decoded(rows: Rows, returns: type | None, storage: Storage) -> list[Any]:
     Raises:
         RowMismatch: A row does not fit the model, or two columns have one name.
     """
-    positions = _positions(rows.columns)
+    columns, values = rows
     if returns is None:
-        return [Row(positions, values) for values in rows.values]
-    if _AMBIGUOUS in positions.values():
-        twice = ", ".join(name for name, position in positions.items() if position == _AMBIGUOUS)
-        raise RowMismatch(f"several columns are called {twice}; name them apart with AS")
-    columns = rows.columns
-    as_dicts = [dict(zip(columns, values, strict=False)) for values in rows.values]
-    fitting: list[Any] = validated(list[returns], as_dicts, storage)  # type: ignore[valid-type]  # built at run time
-    return fitting
+        positions = _positions(columns)
+        return [Row(positions, value) for value in values]
+    as_dicts = [dict(zip(columns, value)) for value in values]  # noqa: B905  drivers give as many as there are
+    models: list[Any] = _fitting(_validator_of_rows(returns, columns), as_dicts, storage)
+    return models
 
 
 def validated(kind: Any, value: Any, storage: Storage) -> Any:
@@ -94,8 +94,12 @@ def validated(kind: Any, value: Any, storage: Storage) -> Any:
     Raises:
         RowMismatch: It does not fit; the message names the fields, not the values.
     """
+    return _fitting(_validator(kind), value, storage)
+
+
+def _fitting(validator: Any, value: Any, storage: Storage) -> Any:
     try:
-        return _adapter(kind).validate_python(value, context=storage)
+        return validator.validate_python(value, context=storage)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         # The row's number and the field; what comes deeper may be the keys of a stored JSON.
@@ -116,5 +120,14 @@ def _positions(columns: tuple[str, ...]) -> Mapping[str, int]:
 
 
 @lru_cache(maxsize=1024)
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+def _validator_of_rows(returns: type, columns: tuple[str, ...]) -> Any:
+    """What validates a list of rows that have these columns."""
+    if len(set(columns)) < len(columns):
+        twice = ", ".join(name for name, position in _positions(columns).items() if position == _AMBIGUOUS)
+        raise RowMismatch(f"several columns are called {twice}; name them apart with AS")
+    return _validator(list[returns])  # type: ignore[valid-type]  # built at run time
+
+
+@lru_cache(maxsize=1024)
+def _validator(kind: Any) -> Any:
+    return TypeAdapter(kind).validator

@@ -21,6 +21,8 @@ class Background:
     ) -> asyncio.Task[T]:
         """Begin *work*, in a clean context unless one is given."""
         task = asyncio.create_task(work, context=contextvars.Context() if context is None else context)
+        # A process may end without disconnect: what was about to be done is then lost, without noise.
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task

@@ -13,7 +13,7 @@ import inspect
 import logging
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,7 +28,7 @@ from dal.errors import (
     TransactionError,
     UsageError,
 )
-from dal.executor import Executor, Params, Queryable, name_query
+from dal.executor import NO_TABLES, Executor, Params, Queryable, name_query
 from dal.queries.query import Query
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Transaction(Executor):
         self._failure: BaseException | None = None
         self._open = True
         self._after_commit: list[Callable[[], Awaitable[None] | None]] = []
+        self._written = NO_TABLES  # of which cached answers end with the commit
 
     @property
     def is_open(self) -> bool:
@@ -94,6 +95,7 @@ class Transaction(Executor):
                     inner._must_be_whole()
                 await self._guarded(None, self._session.release(savepoint, deadline))
                 self._after_commit.extend(inner._after_commit)
+                self._written |= inner._written
             except BaseException:
                 await self._undo_to(savepoint)
                 raise
@@ -118,10 +120,16 @@ class Transaction(Executor):
             return await work(inner)
 
     async def _run(
-        self, call: Call | None, work: Callable[[Runner, float | None], Awaitable[T]], timeout: float | None
+        self,
+        call: Call | None,
+        work: Callable[[Runner, float | None], Awaitable[T]],
+        timeout: float | None,
+        writes: frozenset[str] = NO_TABLES,
     ) -> T:
         deadline = _earlier(self._deadline, self._db._deadline_after(timeout))
         async with self._turn(deadline):
+            if tables := writes if call is None else call.statement.invalidates:
+                self._written |= tables
             return await self._guarded(call, work(self._session, deadline))
 
     def _query(self, query: Queryable[Any], params: Params) -> Query[Any]:
@@ -132,6 +140,7 @@ class Transaction(Executor):
     ) -> AsyncGenerator[Rows, None]:
         async with self._turn(_earlier(self._deadline, self._db._deadline_after(timeout))):
             self._streaming = True
+            self._written |= call.statement.invalidates
             try:
                 limit = self._db._timeout(timeout)
                 async with aclosing(self._session.stream(call, batch_size, limit)) as batches:
@@ -224,9 +233,10 @@ class _Entered:
 
 def open_block(engine: Engine) -> Transaction | None:
     """Return the block on *engine* that is open around the current task, if there is one."""
-    for block in reversed(_blocks.get()):
-        if block._engine is engine and block._open:
-            return block
+    if blocks := _blocks.get():
+        for block in reversed(blocks):
+            if block._engine is engine and block._open:
+                return block
     return None
 
 
@@ -261,14 +271,16 @@ async def run_block(
         with block._entered():
             yield block
             block._must_be_whole()
+        commit_by = _earlier(deadline, db._deadline_after(None))
+        # One that raises does so here, before the commit.
+        changing = db._cached.changing(block._written) if db._cached and block._written else None
     except BaseException:
         await _rolled_back(session)
         raise
-    commit_by = _earlier(deadline, db._deadline_after(None))
-    if not block._after_commit:
+    if not block._after_commit and changing is None:
         await session.commit(commit_by)
     else:  # a caller who leaves now takes neither the commit nor its actions along
-        work = _commit_and_act(block, commit_by)
+        work = _commit_and_act(block, commit_by, changing or nullcontext())
         await asyncio.shield(db._background.start(work, contextvars.copy_context()))
 
 
@@ -280,9 +292,12 @@ async def _rolled_back(session: Session) -> None:
         _log.warning("a rollback failed, its connection is discarded: %s", error)
 
 
-async def _commit_and_act(block: Transaction, deadline: float | None) -> None:
+async def _commit_and_act(
+    block: Transaction, deadline: float | None, changing: AbstractAsyncContextManager[None]
+) -> None:
     try:
-        await block._session.commit(deadline)
+        async with changing:
+            await block._session.commit(deadline)
     except OutcomeUnknown:
         await _run_actions(block)
         raise

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -100,6 +101,11 @@ def refused(what: str) -> DataError:
     return DataError(what, sent=False)
 
 
+def same(value: Any) -> Any:
+    """Return *value*: the driver takes it as it is."""
+    return value
+
+
 def checked_int(value: int) -> int:
     """Return *value*, which must fit 64 bits."""
     if not INTEGER_MIN <= value <= INTEGER_MAX:
@@ -156,7 +162,7 @@ MAX_JSON_DEPTH = 128  # orjson writes 254 at most
 MAX_JSON_ITEMS = 8 * 1024 * 1024  # of one level: shared parts may make a small value a huge text
 
 
-def flaw_of_json(value: Any) -> str | None:
+def flaw_of_json(value: Any, levels: int = MAX_JSON_DEPTH) -> str | None:
     """Return why *value* is no JSON that everybody reads alike, None if it is.
 
     Refused is what some JSON library would refuse, change, or write in its own way: other types, keys
@@ -164,7 +170,7 @@ def flaw_of_json(value: Any) -> str | None:
     shared parts can make it run away.
     """
     level = [value]
-    for _ in range(MAX_JSON_DEPTH):
+    for _ in range(levels):
         inner: list[Any] = []
         for item in level:
             kind = type(item)
@@ -188,17 +194,17 @@ def flaw_of_json(value: Any) -> str | None:
         if not inner:
             return None
         level = inner
-    return f"more than {MAX_JSON_DEPTH} levels inside each other"
+    return f"more than {levels} levels inside each other"
 
 
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
-def json_text(value: Any) -> str:
+def json_text(value: Any, levels: int = MAX_JSON_DEPTH) -> str:
     """Return *value* (or what a `Json` holds) as compact JSON text: strict, keys in their order."""
     if type(value) is Json:
         value = value.value
-    flaw = flaw_of_json(value)
+    flaw = flaw_of_json(value, levels)
     if flaw is not None:
         raise refused(flaw)
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), check_circular=False)
@@ -219,6 +225,63 @@ def encode(encoders: Encoders, value: Any) -> Any:
     if isinstance(value, Enum):
         return encode(encoders, value.value)
     raise refused(_unfit(type(value), encoders))
+
+
+def _check_ints(values: Sequence[int]) -> None:
+    try:
+        struct.pack(f"{len(values)}q", *values)  # as 64-bit integers
+    except struct.error:
+        raise refused("one of the integers is beyond 64 bits") from None
+
+
+def _check_floats(values: Sequence[float]) -> None:
+    checked_float(sum(values))  # NaN and infinity stay in a sum
+
+
+def _check_texts(values: Sequence[str]) -> None:
+    for start in range(0, len(values), _JOINED):
+        checked_text("".join(values[start : start + _JOINED]))
+
+
+_JOINED = 50  # texts: few enough to be copied even if they are large
+
+_CHECKS: Mapping[Encoder, Callable[[Sequence[Any]], None]] = {
+    same: lambda _: None,
+    checked_int: _check_ints,
+    checked_float: _check_floats,
+    checked_text: _check_texts,
+}
+"""The encoders that return the value itself, and what looks at many of their values at once.
+
+Such a check may refuse what the encoder takes, but takes nothing that it refuses.
+"""
+
+
+def kinds_kept(encoders: Encoders) -> frozenset[type] | None:
+    """Return the exact types, None apart, of what goes to the driver; None if *encoders* change values."""
+    if not all(encoder in _CHECKS for encoder in encoders.values()):
+        return None
+    return frozenset(encoders) - {NoneType}
+
+
+def encode_column(encoders: Encoders, column: Sequence[Any]) -> Sequence[Any]:
+    """Return *column*, each value as its engine's driver wants it.
+
+    Raises:
+        KeyError: A value's exact type is not among *encoders*.
+        DataError: A value is refused, or looks as if it had to be: `encode` tells.
+    """
+    kinds = set(map(type, column))
+    values = column
+    if len(kinds) == 2 and NoneType in kinds and encoders[NoneType] is same:
+        kinds.remove(NoneType)
+        values = list(filter(None, column))  # zero and empty text go with None: they pass every check
+    if len(kinds) == 1:
+        check = _CHECKS.get(encoders[kinds.pop()])
+        if check is not None:
+            check(values)
+            return column
+    return [encoders[type(value)](value) for value in column]
 
 
 def _unfit(given: type, encoders: Encoders) -> str:

@@ -8,9 +8,10 @@ needs, with ``@needs(...)``, and is skipped there with the reason that stands he
 from __future__ import annotations
 
 import enum
+import sqlite3
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +22,7 @@ import pytest
 
 from dal.engines.base import Isolation
 from dal.settings import DatabaseSettings
-from tests.servers import MariaDbServer, PostgresServer
+from tests.servers import DatabaseServer, MariaDbServer, PostgresServer
 
 
 class Capability(enum.Enum):
@@ -38,6 +39,8 @@ class Capability(enum.Enum):
     NATIVE_TYPES = "column types that refuse what does not fit them"
     TYPED_COLUMNS = "columns that come back as their Python type without a model"
     ARRAYS = "arrays as values"
+    SERVER = "a server, with users and sessions, which can be frozen, killed or full"
+    QUESTION_OPERATORS = "operators that are written with a question mark"
 
 
 def needs(*capabilities: Capability) -> pytest.MarkDecorator:
@@ -56,6 +59,22 @@ class Place(ABC):
     def sessions(self) -> int:
         """How many sessions the database has."""
 
+    def login(self, password: str, *, sessions: int = 0) -> None:
+        """Make the user ``guarded``, who needs *password* and, unless it is 0, may have so many sessions."""
+        raise NotImplementedError
+
+    def end_sessions(self) -> None:
+        """End every session on the database, as a server does that is restarted."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def busy(self) -> int:
+        """How many sessions run a statement, or are in a transaction that may hold a lock."""
+
+    def kill(self, session: int) -> None:
+        """End a session as its administrator can."""
+        raise NotImplementedError
+
     def assert_left_alone(self) -> None:
         """Fail if a session outlives its test."""
         deadline = time.monotonic() + 5
@@ -68,16 +87,35 @@ class Files(Place):
     """A file for each database."""
 
     def empty(self, folder: Path) -> str:
-        return f"sqlite:///{folder}/test.db"
+        self._path = folder / "test.db"
+        return f"sqlite:///{self._path}"
 
     def sessions(self) -> int:
         return 0
+
+    def busy(self) -> int:
+        """1 while somebody writes."""
+        with closing(sqlite3.connect(self._path, timeout=0, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return 1
+            return 0
 
 
 _OTHERS = """
 FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
+
+
+class _GuardedPostgres(PostgresServer):
+    """A PostgreSQL server that asks one user for a password."""
+
+    def prepare(self, program: Path) -> None:
+        super().prepare(program)
+        rules = self.folder / "data" / "pg_hba.conf"
+        rules.write_text(f"host all guarded all scram-sha-256\n{rules.read_text()}")
 
 
 class PostgresPlace(Place):
@@ -89,12 +127,30 @@ class PostgresPlace(Place):
 
     def empty(self, folder: Path) -> str:
         if self.sessions():
-            self._connection.execute(f"SELECT pg_terminate_backend(pid, 1000) {_OTHERS}")
+            self.end_sessions()
         self._connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         return self._url
 
+    def login(self, password: str, *, sessions: int = 0) -> None:
+        self._connection.execute("DROP ROLE IF EXISTS guarded")
+        self._connection.execute(
+            f"CREATE ROLE guarded LOGIN CONNECTION LIMIT {sessions or -1} PASSWORD '{password}'"
+        )
+
+    def end_sessions(self) -> None:
+        self._connection.execute(f"SELECT pg_terminate_backend(pid, 1000) {_OTHERS}")
+
     def sessions(self) -> int:
-        (found,) = self._connection.execute(f"SELECT count(*) {_OTHERS}").fetchone()
+        return self._count(_OTHERS)
+
+    def busy(self) -> int:
+        return self._count(f"{_OTHERS} AND state NOT IN ('idle', 'disabled')")
+
+    def kill(self, session: int) -> None:
+        self._connection.execute("SELECT pg_terminate_backend(%s, 1000)", [session])
+
+    def _count(self, source: str) -> int:
+        (found,) = self._connection.execute(f"SELECT count(*) {source}").fetchone()
         return int(found)
 
 
@@ -106,18 +162,44 @@ class MariaDbPlace(Place):
         self._connection = connection
 
     def empty(self, folder: Path) -> str:
+        self.end_sessions()
         with self._connection.cursor() as cursor:
-            cursor.execute("SELECT id FROM information_schema.processlist WHERE db = 'test_conformance'")
-            for (thread,) in cursor.fetchall():
-                cursor.execute(f"KILL CONNECTION {thread}")
             cursor.execute("DROP DATABASE IF EXISTS test_conformance")
             cursor.execute(self._server.creation("test_conformance"))
         return self._server.url("test_conformance")
 
+    def login(self, password: str, *, sessions: int = 0) -> None:
+        with self._connection.cursor() as cursor:
+            # In an hour, not at once: MariaDB no longer counts a session that was reset.
+            cursor.execute(
+                "CREATE OR REPLACE USER guarded@'%%' IDENTIFIED BY %s WITH MAX_CONNECTIONS_PER_HOUR %s",
+                [password, sessions],
+            )
+            cursor.execute("GRANT ALL ON test_conformance.* TO guarded@'%'")
+            cursor.execute("FLUSH PRIVILEGES")  # the limit of an earlier user of this name would stay
+
+    def end_sessions(self) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.execute("SELECT id FROM information_schema.processlist WHERE db = 'test_conformance'")
+            for (thread,) in cursor.fetchall():
+                cursor.execute(f"KILL CONNECTION {thread}")
+
     def sessions(self) -> int:
+        return self._count("TRUE")
+
+    def busy(self) -> int:
+        return self._count("command <> 'Sleep' OR trx_id IS NOT NULL")
+
+    def kill(self, session: int) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.execute("KILL CONNECTION %s", [session])
+
+    def _count(self, condition: str) -> int:
         with self._connection.cursor() as cursor:
             cursor.execute(
-                "SELECT count(*) FROM information_schema.processlist WHERE db = 'test_conformance'"
+                "SELECT count(*) FROM information_schema.processlist AS p "
+                "LEFT JOIN information_schema.innodb_trx AS x ON x.trx_mysql_thread_id = p.id "
+                f"WHERE p.db = 'test_conformance' AND ({condition})"
             )
             return int(cursor.fetchone()[0])
 
@@ -131,7 +213,7 @@ def _files() -> Iterator[Place]:
 def _postgres(version: int | None) -> Iterator[Place]:
     import psycopg
 
-    with PostgresServer(version) as server, server.database() as name:
+    with _GuardedPostgres(version) as server, server.database() as name:
         url = server.url(name)
         with psycopg.connect(url, autocommit=True) as connection:
             yield PostgresPlace(url, connection)
@@ -156,6 +238,8 @@ class EngineCase:
         name: What the tests' ids have.
         dialect: The name of its SQL dialect, also the suffix of its ``.sql`` variants.
         place: Starts the server that the run shares; gives its databases.
+        server: Makes a server that a test may freeze or kill; None for an embedded engine.
+        steps: The functions through which every statement goes to the driver.
         types: The column type for each type that a query's header may give a parameter.
         key: The type, and all that goes with it, of a generated primary key.
         endless: A query that ends only if it is stopped.
@@ -167,6 +251,8 @@ class EngineCase:
     name: str
     dialect: str
     place: Any
+    server: Callable[[], DatabaseServer] | None
+    steps: tuple[str, ...]
     types: Mapping[str, str]
     key: str
     endless: str
@@ -224,6 +310,12 @@ SQLITE = EngineCase(
     name="sqlite",
     dialect="sqlite",
     place=_files,
+    server=None,
+    steps=(
+        "dal.engines.sqlite.connection:Connection.own",
+        "dal.engines.sqlite.statements:opened",
+        "dal.engines.sqlite.statements:executemany",
+    ),
     key="INTEGER PRIMARY KEY",
     types={
         "bool": "INTEGER", "int": "INTEGER", "float": "REAL", "decimal": "INTEGER", "text": "TEXT",
@@ -232,9 +324,21 @@ SQLITE = EngineCase(
     endless="WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c",
     texts={
         "strict": "STRICT",
+        "slow": "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c",
+        "slow inserts": """
+            CREATE TRIGGER slow BEFORE INSERT ON pair BEGIN
+                SELECT count(*) FROM (WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 50000) SELECT n FROM c);
+            END
+        """,
         "quote": '"',
         "year of a date": "strftime('%Y', '2026-01-02')",
         "value of a JSON key": "json_extract(:doc, '$.a:b') || json_extract('{\"k\":\"x:y ? %s\"}', '$.k')",
+        "driver": "sqlite3",
+        "numbers": (
+            "SELECT n FROM (WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {count})"
+            " SELECT n FROM c) AS numbers"
+        ),
+        "guard": "CREATE TRIGGER guard BEFORE DELETE ON account BEGIN SELECT RAISE(ABORT, 'no'); END",
         "audit": """
             CREATE TABLE log (log_id INTEGER PRIMARY KEY, note TEXT);
             CREATE TRIGGER noted AFTER INSERT ON account BEGIN
@@ -256,6 +360,8 @@ SQLITE = EngineCase(
         Capability.NATIVE_TYPES: "SQLite's columns have neither lengths nor ranges; tables have checks",
         Capability.TYPED_COLUMNS: "SQLite stores booleans as integers, and times, UUIDs and JSON as text",
         Capability.ARRAYS: "SQLite has no arrays",
+        Capability.SERVER: "SQLite runs in the process itself",
+        Capability.QUESTION_OPERATORS: "SQLite takes every question mark for a parameter",
     },
 )  # fmt: skip
 
@@ -263,6 +369,10 @@ POSTGRESQL = EngineCase(
     name="postgresql",
     dialect="postgresql",
     place=partial(_postgres, None),
+    server=PostgresServer,
+    steps=tuple(
+        f"dal.engines.postgresql.connection:Connection.{name}" for name in ("run", "run_many", "run_text", "cursor")
+    ),
     key="bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY",
     types={
         "bool": "boolean", "int": "bigint", "float": "double precision", "decimal": "numeric(19, 6)",
@@ -272,11 +382,26 @@ POSTGRESQL = EngineCase(
     endless="SELECT count(*) FROM generate_series(1, 1000000000000) AS g",
     texts={
         "strict": "",
+        "slow inserts": """
+            CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN new; END $$;
+            CREATE TRIGGER slow BEFORE INSERT ON pair FOR EACH ROW EXECUTE FUNCTION slow();
+        """,
+        "session": "SELECT pg_backend_pid()",
+        "sleep": "SELECT pg_sleep({})",
+        "slow": "SELECT pg_sleep(1)",
+        "open seconds": "dal.engines.postgresql.driver.OPEN_SECONDS",
         "quote": '"',
         "year of a date": "to_char(date '2026-01-02', 'YYYY')",
         "value of a JSON key": (
             "(cast(:doc AS jsonb) ->> 'a:b') || (cast('{\"k\":\"x:y ? %s\"}' AS jsonb) ->> 'k')"
         ),
+        "driver": "asyncpg",
+        "numbers": "SELECT n FROM generate_series(1, {count}) AS n",
+        "guard": """
+            CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'no %', old.email; END; $$;
+            CREATE TRIGGER guard BEFORE DELETE ON account FOR EACH ROW EXECUTE FUNCTION guard();
+        """,
         "audit": """
             CREATE TABLE log (log_id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, note text);
             CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -298,12 +423,16 @@ POSTGRESQL = EngineCase(
     },
 )  # fmt: skip
 
-POSTGRESQL_18 = replace(POSTGRESQL, name="postgresql18", place=partial(_postgres, 18))
+POSTGRESQL_18 = replace(
+    POSTGRESQL, name="postgresql18", place=partial(_postgres, 18), server=partial(PostgresServer, 18)
+)
 
 MARIADB = EngineCase(
     name="mariadb",
     dialect="mysql",
     place=_mariadb,
+    server=MariaDbServer,
+    steps=tuple(f"dal.engines.mysql.connection:Connection.{name}" for name in ("run", "start", "more", "reset")),
     key="BIGINT AUTO_INCREMENT PRIMARY KEY",
     types={
         "bool": "BOOLEAN", "int": "BIGINT", "float": "DOUBLE", "decimal": "DECIMAL(19, 6)",
@@ -313,10 +442,21 @@ MARIADB = EngineCase(
     endless="SELECT benchmark(1000000000000, md5('a'))",
     texts={
         "strict": "",
+        "slow inserts": "CREATE TRIGGER slow BEFORE INSERT ON pair FOR EACH ROW SET NEW.half = NEW.half + sleep(0.01)",
+        "session": "SELECT connection_id()",
+        "sleep": "SELECT sleep({})",
+        "slow": "SELECT sleep(1)",
+        "open seconds": "dal.engines.mysql.connection._OPEN_SECONDS",
         "quote": "`",
         "year of a date": "date_format('2026-01-02', '%Y')",
         "value of a JSON key": (
             "json_value(:doc, '$.\"a:b\"') || json_value('{\"k\":\"x:y ? %s\"}', '$.k')"
+        ),
+        "driver": "asyncmy",
+        "numbers": "SELECT seq AS n FROM seq_1_to_{count}",
+        "guard": (
+            "CREATE TRIGGER guard BEFORE DELETE ON account FOR EACH ROW "
+            "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 's3cr3t'"
         ),
         "audit": """
             CREATE TABLE log (log_id BIGINT AUTO_INCREMENT PRIMARY KEY, note TEXT);
@@ -336,6 +476,7 @@ MARIADB = EngineCase(
         Capability.DDL_IN_TRANSACTIONS: "MariaDB commits before and after DDL",
         Capability.TYPED_COLUMNS: "MariaDB stores booleans as integers, UUIDs and JSON as text",
         Capability.ARRAYS: "MariaDB has no arrays",
+        Capability.QUESTION_OPERATORS: "MariaDB takes every question mark for a parameter",
     },
 )  # fmt: skip
 

@@ -372,10 +372,7 @@ class PostgresServer(DatabaseServer):
 
     @property
     def user(self) -> str | None:
-        if os.geteuid():
-            return None
-        known = {entry.pw_name for entry in pwd.getpwall()}  # the server refuses to be run by root
-        return "postgres" if "postgres" in known else "nobody"
+        return _not_root()
 
     @property
     def socket(self) -> Path:
@@ -432,13 +429,7 @@ class PostgresServer(DatabaseServer):
         return ["-D", str(self.folder / "data"), *settings]
 
     def is_ready(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
-                login = b"user\0postgres\0database\0postgres\0\0"
-                connection.sendall(struct.pack(">II", len(login) + 8, 3 << 16) + login)
-                return connection.recv(1) == b"R"  # authenticated; while it starts it says E
-        except OSError:
-            return False
+        return _lets_in(self.port)
 
     def administer(self, *statements: str) -> list[tuple[Any, ...]]:
         import psycopg
@@ -469,6 +460,75 @@ class PostgresServer(DatabaseServer):
         return copy / "bin" / program.name
 
 
+class PgBouncer(Server):
+    """pgbouncer in transaction mode, in front of a PostgreSQL server and as its user.
+
+    Args:
+        server: It has to be running.
+        options: Settings of pgbouncer, beside those that it needs or in their place.
+    """
+
+    programs = ("pgbouncer",)
+    hint = "apt-get install pgbouncer"
+
+    def __init__(self, server: PostgresServer, options: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self._server = server
+        self._options = dict(options or {})
+
+    @property
+    def user(self) -> str | None:
+        return _not_root()
+
+    def url(self, name: str) -> str:
+        """The URL of the database *name* by way of pgbouncer."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{name}?statement_cache=0"
+
+    def prepare(self, program: Path) -> None:
+        users = self.folder / "users.txt"
+        users.write_text('"postgres" ""\n')
+        options = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": str(self.port),
+            "unix_socket_dir": "",
+            "auth_type": "trust",
+            "auth_file": str(users),
+            "pool_mode": "transaction",
+            "default_pool_size": "2",
+            **self._options,
+        }
+        settings = "".join(f"{name} = {value}\n" for name, value in options.items())
+        file = self.folder / "pgbouncer.ini"
+        file.write_text(f"[databases]\n* = host=127.0.0.1 port={self._server.port}\n[pgbouncer]\n{settings}")
+        self.give_away(users)
+        self.give_away(file)
+
+    def arguments(self) -> list[str]:
+        return [str(self.folder / "pgbouncer.ini")]
+
+    def is_ready(self) -> bool:
+        return _lets_in(self.port)
+
+
+def _not_root() -> str | None:
+    """Whom to run a program of PostgreSQL's as: they refuse to be run by root."""
+    if os.geteuid():
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"
+
+
+def _lets_in(port: int) -> bool:
+    """Say whether what listens on *port* answers a login of PostgreSQL's protocol."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+            login = b"user\0postgres\0database\0postgres\0\0"
+            connection.sendall(struct.pack(">II", len(login) + 8, 3 << 16) + login)
+            return connection.recv(1) == b"R"  # authenticated; while it starts it says E
+    except OSError:
+        return False
+
+
 class MariaDbServer(DatabaseServer):
     """A MariaDB server; its user is ``root``, without a password.
 
@@ -494,13 +554,15 @@ class MariaDbServer(DatabaseServer):
         assert installer is not None
         self.run_tool(
             installer,
-            "--no-defaults", f"--datadir={self.folder / 'data'}", "--auth-root-authentication-method=normal",
-            "--skip-test-db", "--skip-name-resolve", *self._as_root(), *_SMALL_MARIADB,
+            "--no-defaults", f"--datadir={self.folder / 'data'}", f"--tmpdir={self.folder}",
+            "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
+            *self._as_root(), *_SMALL_MARIADB,
         )  # fmt: skip
 
     def arguments(self) -> list[str]:
         options = {
             "datadir": str(self.folder / "data"),
+            "tmpdir": str(self.folder),  # a server that starts removes the temporary tables of all in its own
             "socket": str(self.socket),
             "pid-file": str(self.folder / "pid"),
             "bind-address": "127.0.0.1",

@@ -36,6 +36,14 @@ class Rows(NamedTuple):
     values: Sequence[Sequence[Any]]
 
 
+class Connections(NamedTuple):
+    """How many connections are open, how many calls hold one, and how many wait for one."""
+
+    open: int
+    in_use: int
+    waiting: int
+
+
 class Runner(Protocol):
     """Runs calls: an engine, each call on its own; a session, inside its transaction."""
 
@@ -94,6 +102,23 @@ class Engine(Runner, Protocol):
 
     async def disconnect(self) -> None:
         """End what is running, roll back open transactions, close every connection."""
+
+    def reachable_at(self, url: str) -> str:
+        """Return the URL by which another process reaches what *url* names in this one."""
+
+    @property
+    def connections(self) -> Connections:
+        """The connections at this moment; those of `DatabaseManager.database` apart."""
+
+    async def traces(self, statement: Statement, deadline: float | None) -> tuple[str, ...]:
+        """Say what a run of *statement* might leave behind in its session; empty if that is nothing.
+
+        It is proven against the schema as it is now. What cannot be proven counts as left behind. The
+        statement is not run, and the database not changed.
+
+        Raises:
+            DatabaseError: The statement does not fit the schema.
+        """
 
     async def execute_batch(self, calls: Sequence[Call], deadline: float | None) -> None:
         """Run *calls* in one transaction of their own: all of them, or none."""

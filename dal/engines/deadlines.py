@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from asyncio import current_task
 from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol
@@ -27,6 +28,8 @@ class Deadlines:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._watched: set[Timed] = set()
+        self.discard = self._watched.discard
+        """Stop watching one."""
         self._due = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
@@ -54,10 +57,6 @@ class Deadlines:
         if timed.deadline < self._due:
             self._arm(timed.deadline)
 
-    def discard(self, timed: Timed) -> None:
-        """Stop watching *timed*."""
-        self._watched.discard(timed)
-
     def _arm(self, due: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -83,29 +82,32 @@ class Limit:
     def __init__(self, deadlines: Deadlines, deadline: float | None, late: Callable[[], Exception]) -> None:
         self._deadlines = deadlines
         self._late = late
-        self._expired = False
         self.deadline = math.inf if deadline is None else deadline
 
     def __enter__(self) -> None:
-        if self.deadline == math.inf:
-            return
-        task = asyncio.current_task()
-        assert task is not None, "calls run in tasks"
-        self._task = task
-        self._cancelling = task.cancelling()
-        self._deadlines.add(self)
+        if self.deadline != math.inf:
+            self._task = task = current_task()
+            assert task is not None, "calls run in tasks"
+            self._cancelling = task.cancelling()
+            self._expired = False
+            self._deadlines.add(self)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        if self.deadline == math.inf:
-            return
-        self._deadlines.discard(self)
-        # Someone else may have cancelled the task as well: then it is theirs.
-        if self._expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+        if self.deadline != math.inf:
+            self._deadlines.discard(self)
+            if self._expired:
+                self._end(kind, error)
+
+    def _end(self, kind: type[BaseException] | None, error: BaseException | None) -> None:
+        """Raise what the passed deadline means, unless someone else has cancelled the task as well."""
+        assert self._task is not None
+        if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise self._late() from error
 
     def expire(self) -> None:
         """Cancel the block; called once, at its deadline."""
+        assert self._task is not None
         self._expired = True
         self._task.cancel()

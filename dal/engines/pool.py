@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import logging
 import math
 import random
@@ -18,9 +17,11 @@ import weakref
 from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
 from dal.errors import PoolTimeout, TooManyWaiters, UsageError
+from dal.tasks import Background
 
 C = TypeVar("C")
 
@@ -37,8 +38,11 @@ class Driver(Protocol[C]):
     async def open(self) -> C:
         """Open a connection, in bounded time; every driver error is one of `dal.errors`."""
 
-    def is_usable(self, connection: C) -> bool:
-        """Say, without asking the server, that it is open, idle and outside of any transaction."""
+    def is_open(self, connection: C) -> bool:
+        """Say, without asking the server, that neither side has closed an idle connection."""
+
+    def is_clean(self, connection: C) -> bool:
+        """Say whether a connection, by its last answer, is idle and outside of any transaction."""
 
     async def check(self, connection: C) -> None:
         """Ask the server whether the connection works; raise if it does not."""
@@ -102,7 +106,7 @@ class Pool(Generic[C]):
         self._arrivals = 0
         self._busy = 0  # being checked or reset: open, but neither idle nor lent
         self._openings: set[asyncio.Task[None]] = set()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._background = Background()
         self._pause = _FIRST_PAUSE
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
@@ -150,10 +154,15 @@ class Pool(Generic[C]):
             DatabaseError: A connection had to be opened and could not be.
             UsageError: The pool was closed.
         """
+        connection = self.take()
+        return await self._wait(deadline) if connection is None else connection
+
+    def take(self) -> C | None:
+        """Lend a connection that is there at once; None if there is none, and `acquire` has to wait."""
         while self._idle and not self._line:
             member = self._idle.pop()
-            now = self._loop.time()
-            if member.expires <= now or not self._driver.is_usable(member.connection):
+            now = monotonic()
+            if member.expires <= now or not self._driver.is_open(member.connection):
                 self._discard(member)
             elif now - member.idle_since >= self._settings.check_after:
                 self._check(member)
@@ -161,7 +170,7 @@ class Pool(Generic[C]):
             else:
                 self._lent[id(member.connection)] = member
                 return member.connection
-        return await self._wait(deadline)
+        return None
 
     def release(self, connection: C, *, clean: bool) -> None:
         """Take *connection* back.
@@ -171,13 +180,13 @@ class Pool(Generic[C]):
                 before it is lent again.
         """
         member = self._take_back(connection)
-        if self._closed or not self._driver.is_usable(connection):
-            self._discard(member)
-        elif clean:
+        if clean:
             self._offer(member)
+        elif self._closed or not self._driver.is_clean(connection):
+            self._discard(member)
         else:
             self._busy += 1
-            self._in_background(self._after(member, self._driver.reset(connection)))
+            self._background.start(self._after(member, self._driver.reset(connection)))
 
     def finish(self, connection: C, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Take *connection* back and run *work* on it, a ROLLBACK for instance; then it is reset.
@@ -187,7 +196,7 @@ class Pool(Generic[C]):
         """
         member = self._take_back(connection)
         self._busy += 1
-        return self._in_background(self._finished(member, work))
+        return self._background.start(self._finished(member, work))
 
     def discard(self, connection: C) -> None:
         """Take *connection* back and close it: a call on it was cancelled, or it broke."""
@@ -208,8 +217,7 @@ class Pool(Generic[C]):
         await self._wait_for_lent(_FAREWELL_SECONDS / 2)
         while self._idle:
             self._discard(self._idle.pop())
-        while tasks := self._tasks | self._openings:
-            await asyncio.wait(tasks)
+        await self._background.join(_CLEANUP_SECONDS + _FAREWELL_SECONDS)
 
     def abort(self) -> None:
         """Close every socket, now: for a pool that nobody closed."""
@@ -275,8 +283,11 @@ class Pool(Generic[C]):
 
     def _offer(self, member: _Member[C]) -> None:
         """Give a connection to the first in line, or keep it."""
-        now = self._loop.time()
-        if self._closed or member.expires <= now or not self._driver.is_usable(member.connection):
+        now = monotonic()
+        usable = self._driver.is_clean(member.connection)
+        if self._line:  # one that is kept is asked when it is lent
+            usable = usable and self._driver.is_open(member.connection)
+        if self._closed or member.expires <= now or not usable:
             self._discard(member)
         elif now - member.idle_since >= self._settings.check_after:
             self._check(member)
@@ -290,7 +301,7 @@ class Pool(Generic[C]):
     def _check(self, member: _Member[C]) -> None:
         member.idle_since = math.inf
         self._busy += 1
-        self._in_background(self._after(member, self._driver.check(member.connection)))
+        self._background.start(self._after(member, self._driver.check(member.connection)))
 
     def _take_back(self, connection: C) -> _Member[C]:
         member = self._lent.pop(id(connection))
@@ -307,7 +318,7 @@ class Pool(Generic[C]):
             self._watch()
 
     def _open_another(self) -> None:
-        opening = self._started(self._opened(self._arrivals))
+        opening = self._background.start(self._opened(self._arrivals))
         self._openings.add(opening)
         opening.add_done_callback(self._openings.discard)  # one that is cancelled before its first step, too
 
@@ -328,7 +339,7 @@ class Pool(Generic[C]):
         lifetime = self._settings.max_lifetime
         expires = math.inf
         if lifetime is not None:
-            expires = self._loop.time() + lifetime * random.uniform(0.9, 1.1)
+            expires = monotonic() + lifetime * random.uniform(0.9, 1.1)
         self._offer(_Member(connection, expires))
 
     def _not_opened(self, error: Exception, begun: int) -> None:
@@ -361,11 +372,11 @@ class Pool(Generic[C]):
 
     async def _finished(self, member: _Member[C], work: Coroutine[Any, Any, None]) -> None:
         succeeded = await self._succeeds(work, _CLEANUP_SECONDS)
-        if not succeeded or self._closed or not self._driver.is_usable(member.connection):
+        if not succeeded or self._closed or not self._driver.is_clean(member.connection):
             self._busy -= 1
             self._discard(member)
         else:
-            self._in_background(self._after(member, self._driver.reset(member.connection)))
+            self._background.start(self._after(member, self._driver.reset(member.connection)))
 
     async def _succeeds(self, work: Coroutine[Any, Any, None], seconds: float) -> bool:
         try:
@@ -377,7 +388,7 @@ class Pool(Generic[C]):
         return True
 
     def _discard(self, member: _Member[C]) -> None:
-        self._in_background(self._closed_down(member.connection))
+        self._background.start(self._closed_down(member.connection))
         if not self._closed:
             self._loop.call_soon(self._make_up_for_it)
 
@@ -405,12 +416,12 @@ class Pool(Generic[C]):
 
     def _sweep(self) -> None:
         """Discard idle connections that are dead, too old, or more than need be kept."""
-        now = self._loop.time()
+        now = monotonic()
         kept = self._settings.max_size if self._settings.kept is None else self._settings.kept
         surplus = len(self._idle) + len(self._lent) + self._busy - kept
         for member in list(self._idle):  # the one that was idle for longest comes first
             idle_for = now - member.idle_since
-            if member.expires <= now or not self._driver.is_usable(member.connection):
+            if member.expires <= now or not self._driver.is_open(member.connection):
                 self._idle.remove(member)
                 self._discard(member)
             elif surplus > 0 and idle_for >= self._settings.max_idle:
@@ -418,18 +429,6 @@ class Pool(Generic[C]):
                 self._idle.remove(member)
                 self._discard(member)
         self._fill_up()
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._started(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    def _started(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(work, context=contextvars.Context())
-        # A process may end without disconnect: what the pool was about to do is then lost, without noise.
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
-        return task
 
 
 def _call_if_alive(method: weakref.WeakMethod[Any]) -> None:

@@ -1,7 +1,7 @@
 """Which engine serves which URL.
 
-The URL type and the table from scheme to back end are those of the `databases` package, so code that
-was written against it can go on beside `dal`: see `DatabaseManager.database`.
+The URL type is that of the `databases` package. It is imported when the first URL is looked at, as is the
+module of an engine, so that ``import dal`` loads neither a driver nor SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
-
-import databases
-from databases import DatabaseURL
+from typing import TYPE_CHECKING
 
 from dal.engines.base import Engine
 from dal.errors import ConfigurationError
 from dal.settings import DatabaseSettings
 
-OpenEngine = Callable[[DatabaseURL, DatabaseSettings], Engine]
+if TYPE_CHECKING:
+    from databases import DatabaseURL
+
+    OpenEngine = Callable[[DatabaseURL, DatabaseSettings], Engine]
 
 ENGINES: dict[str, str] = {
     "sqlite": "dal.engines.sqlite.url:engine_for",
@@ -29,24 +30,14 @@ ENGINES: dict[str, str] = {
 """Scheme -> the function that makes its engine, imported when it is first asked for."""
 
 
-class Database(databases.Database):
-    """A `databases.Database` on back ends whose connections keep the settings of `dal`."""
-
-    SUPPORTED_BACKENDS = {  # noqa: RUF012  # as the base class has it
-        "sqlite": "dal.engines.sqlite.backend:SqliteBackend",
-        "postgresql": "dal.engines.postgresql.backend:PostgresBackend",
-        "postgres": "dal.engines.postgresql.backend:PostgresBackend",
-        "mysql": "dal.engines.mysql.backend:MysqlBackend",
-        "mariadb": "dal.engines.mysql.backend:MysqlBackend",
-    }
-
-
 def engine_for(url: str, settings: DatabaseSettings) -> tuple[Engine, DatabaseURL]:
     """Return the engine that *url* names, not yet connected, and the parsed URL.
 
     Raises:
         ConfigurationError: No engine has the URL's scheme, or it has an option that none knows.
     """
+    from databases import DatabaseURL
+
     parsed = DatabaseURL(url)
     try:
         scheme = parsed.dialect
@@ -57,6 +48,9 @@ def engine_for(url: str, settings: DatabaseSettings) -> tuple[Engine, DatabaseUR
         hint = f"; did you mean {near[0]}://?" if near else ""
         known = ", ".join(f"{name}://" for name in ENGINES)
         raise ConfigurationError(f"no engine for the URL scheme {scheme!r}; there are {known}{hint}")
+    query = parsed.components.query
+    if query and not all("=" in option for option in query.split("&")):
+        raise ConfigurationError(f"the {scheme}:// URL has an option without a value: ?name=value&name=value")
     module, _, function = ENGINES[scheme].partition(":")
     try:
         opener: OpenEngine = getattr(import_module(module), function)

@@ -186,6 +186,10 @@ class _Block:
                 raise self.error(
                     f"a second header `{key}:`; the first is in line {headers[key][1]}", line=self.next
                 )
+            if key == "session" and value != "clean":
+                raise self.error(
+                    f"`session: {value}` means nothing; there is `session: clean`", line=self.next
+                )
             headers[key] = (value, self.next)
         return headers, "\n".join(doc).strip()
 

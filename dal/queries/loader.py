@@ -8,6 +8,7 @@ in all of them. A shared text must read alike under the rules of every engine th
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
@@ -21,7 +22,7 @@ from pydantic import JsonValue
 from dal.errors import QueryError, QueryFileError, QueryNotFound
 from dal.queries.dialects import DIALECTS, Dialect
 from dal.queries.headers import Entry, read_entries
-from dal.queries.query import Query, position_of
+from dal.queries.query import CachePolicy, Query, position_of
 from dal.queries.scanner import Scan, scan
 from dal.queries.statement import Parameter, TextError, resolve_parameters
 from dal.values import JsonColumn, ParameterType, Scale, UtcDatetime
@@ -40,6 +41,9 @@ VALUE_TYPES: Mapping[str, Any] = {
     "json": Annotated[JsonValue, JsonColumn],
 }
 """What ``returns`` may name for the kind ``value``, apart from a model and ``decimal(SCALE)``."""
+
+_CACHE = re.compile(r"(?P<family>[A-Za-z_][A-Za-z0-9_-]*)(?:\s+ttl=(?P<ttl>[1-9][0-9]{0,8}))?")
+_TABLE = re.compile(r"[a-z_][a-z0-9_$]*(?:\.[a-z_][a-z0-9_$]*)?")
 
 NO_ROWS = frozenset(("affected", "batch", "script"))
 
@@ -89,7 +93,7 @@ def load_queries(*paths: str | os.PathLike[str], models: Models = ()) -> Queries
     """Read query files.
 
     Args:
-        paths: Files, and directories whose ``*.sql`` files are read, except ``schema.*``.
+        paths: Files, and directories whose ``*.sql`` files are read, except ``schema.*`` and ``adopt.*``.
         models: The classes that ``returns`` may name: by name, or an iterable of classes.
 
     Raises:
@@ -122,7 +126,7 @@ def _models_by_name(models: Models) -> Mapping[str, type]:
 def _query_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    files = sorted(file for file in path.glob("*.sql") if not file.name.startswith("schema."))
+    files = sorted(file for file in path.glob("*.sql") if not file.name.startswith(("schema.", "adopt.")))
     if not files:
         raise QueryFileError("no query file (*.sql) in this directory", path=str(path), line=1)
     return files
@@ -166,7 +170,9 @@ def _query(texts: Mapping[str | None, Entry], models: Mapping[str, type]) -> Que
     returns = first.headers.get("returns")
     headers = {key: value for e in (*others[::-1], first) for key, (value, _) in e.headers.items()}
     headers.pop("returns", None)
+    cache, reads, writes = _caching(texts.values())
     shared = texts.get(None)
+    used = {engine: texts.get(engine, shared) for engine in DIALECTS}
     return Query(
         name=first.name,
         kind=first.kind,
@@ -177,7 +183,58 @@ def _query(texts: Mapping[str | None, Entry], models: Mapping[str, type]) -> Que
         headers=headers,
         shared=shared.body if shared else None,
         variants={engine: entry.body for engine, entry in texts.items() if engine},
+        sources={engine: f"{entry.path}:{entry.line}" for engine, entry in used.items() if entry},
+        clean=[engine for engine, entry in used.items() if entry and "session" in entry.headers],
+        cache=cache,
+        reads=reads,
+        writes=writes,
     )
+
+
+def _caching(texts: Iterable[Entry]) -> tuple[CachePolicy | None, set[str], set[str]]:
+    """Return what the headers say of the cache and of tables: what one text says holds for all of them."""
+    policy: CachePolicy | None = None
+    tables: dict[str, set[str]] = {"reads": set(), "writes": set()}
+    cached: Entry | None = None
+    for entry in texts:
+        for header, names in tables.items():
+            names |= _tables(entry, header)
+        if "cache" in entry.headers:
+            found = _policy(entry)
+            if policy not in (None, found):
+                raise entry.error("another text of this query has another header `cache:`")
+            policy, cached = found, entry
+    if cached is not None:
+        line = cached.headers["cache"][1]
+        if cached.kind in NO_ROWS or "returns" not in cached.headers:
+            raise cached.error("a cached query returns rows: it has a header `returns:`", line=line)
+        if not tables["reads"] or tables["writes"]:
+            raise cached.error(
+                "a cached query says with `reads:` which tables it reads, and has no `writes:`", line=line
+            )
+    return policy, tables["reads"], tables["writes"]
+
+
+def _policy(entry: Entry) -> CachePolicy:
+    value, line = entry.headers["cache"]
+    match = _CACHE.fullmatch(value)
+    if match is None:
+        raise entry.error(
+            f"cannot read `cache: {value}`; the form is `cache: family` or `cache: family ttl=300`", line=line
+        )
+    return CachePolicy(match["family"], int(match["ttl"]) if match["ttl"] else None)
+
+
+def _tables(entry: Entry, header: str) -> set[str]:
+    value, line = entry.headers.get(header, ("", 0))
+    names = {name.strip() for name in value.split(",")} if value else set()
+    for name in names:
+        if _TABLE.fullmatch(name) is None:
+            raise entry.error(
+                f"`{header}:` takes names of tables in lower case, with commas between; not {name!r}",
+                line=line,
+            )
+    return names
 
 
 def _parameters(texts: Mapping[str | None, Entry]) -> tuple[Parameter, ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from dal.errors import ParameterError, QueryNotFound, StatementRefused
-from dal.queries.dialects import Dialect
+from dal.errors import ParameterError, QueryError, QueryNotFound, StatementRefused
+from dal.queries.dialects import DIALECTS, Dialect
 from dal.queries.scanner import Scan, scan
 from dal.queries.statement import (
     EncodersOf,
@@ -22,6 +22,18 @@ RowT = TypeVar("RowT")
 KINDS = ("one", "first", "many", "value", "affected", "batch", "script")
 
 
+class CachePolicy(NamedTuple):
+    """What ``cache: search_results ttl=300`` says.
+
+    Attributes:
+        family: The name of the key family under which answers are kept.
+        ttl: Seconds for which they are, None for the family's own.
+    """
+
+    family: str
+    ttl: int | None
+
+
 class Query(Generic[RowT]):
     """A query from a file, or a text given as a string.
 
@@ -35,6 +47,10 @@ class Query(Generic[RowT]):
         doc: The comment under the name.
         source: ``path:line`` of the name.
         headers: The other headers, as text: ``reads``, ``writes``, ``cache``, ``session``.
+        cache: How a manager that has a cache keeps its answers, None if they are not kept.
+        reads: The tables that ``reads`` names, in order; those of a cached query are all that it reads.
+        writes: The tables that ``writes`` names: all that a run may change and a cached query reads.
+        clean: The engines whose text says ``session: clean``; each text speaks for itself.
         engines: The engines that have a text of their own.
     """
 
@@ -50,6 +66,11 @@ class Query(Generic[RowT]):
         headers: Mapping[str, str] | None = None,
         shared: str | None = None,
         variants: Mapping[str, str] | None = None,
+        sources: Mapping[str, str] | None = None,
+        clean: Iterable[str] | None = None,
+        cache: CachePolicy | None = None,
+        reads: Iterable[str] = (),
+        writes: Iterable[str] = (),
         positional: bool = False,
     ) -> None:
         """Make a query of checked parts; `load_queries` and `from_text` do it for you.
@@ -57,6 +78,8 @@ class Query(Generic[RowT]):
         Args:
             shared: The text for every engine that has none of its own among *variants*.
             variants: Texts by the name of their engine.
+            sources: ``path:line`` of the text for each engine; *source* if it is missing.
+            clean: The engines whose text says ``session: clean``; if None, all if *headers* say so.
             positional: Every bare ``?`` takes the next value of a sequence.
         """
         self.name = name
@@ -67,9 +90,16 @@ class Query(Generic[RowT]):
         self.source = source
         self.headers = dict(headers or {})
         self.engines = frozenset(variants or ())
+        if clean is None:
+            clean = DIALECTS if self.headers.get("session") == "clean" else ()
+        self.clean = frozenset(clean)
+        self.cache = cache
+        self.reads = tuple(sorted(set(reads)))
+        self.writes = frozenset(writes)
         self._declared = parameters
         self._shared = shared
         self._variants = dict(variants or {})
+        self._sources = dict(sources or {})
         self._positional = positional
         self._statements: dict[str, Statement] = {}
 
@@ -83,6 +113,10 @@ class Query(Generic[RowT]):
                 operator ``?``. Otherwise it is called with a mapping for its ``:names``.
         """
         return Query(name=None, shared=text, positional=positional)
+
+    def has_text(self, dialect: Dialect) -> bool:
+        """Say whether it can be run on this engine."""
+        return self._shared is not None or dialect.name in self._variants
 
     def text(self, dialect: Dialect) -> str:
         """Return the text as the file has it.
@@ -98,6 +132,10 @@ class Query(Generic[RowT]):
             )
         return text
 
+    def place(self, dialect: Dialect) -> str:
+        """Return ``path:line`` of the name above the text for this engine."""
+        return self._sources.get(dialect.name, self.source)
+
     def statement(self, dialect: Dialect, encoders: EncodersOf) -> Statement:
         """Return the query compiled for an engine; compiled at the first call and kept.
 
@@ -106,6 +144,7 @@ class Query(Generic[RowT]):
             encoders: The engine's table of encoders for a parameter of this type, and for None.
 
         Raises:
+            QueryError: It is declared as a script.
             QueryNotFound: There is no text for this engine.
             ParameterError: The text writes its parameters in a way that cannot be bound.
             StatementRefused: The text has no statement, or more than one.
@@ -116,6 +155,8 @@ class Query(Generic[RowT]):
         return statement
 
     def _compile(self, dialect: Dialect, encoders: EncodersOf) -> Statement:
+        if self.kind == "script":
+            raise QueryError(f"query {self.name} is a script: run it with execute_script")
         text = self.text(dialect)
         found = scan(text, dialect)
         self._check_single(text, found)
@@ -129,7 +170,8 @@ class Query(Generic[RowT]):
             place = "" if error.offset is None else f" ({position_of(text, error.offset)} of the text)"
             raise ParameterError(f"{self._label}: {error}{place}") from None
         statement = Statement(text, found, dialect, encoders, query=self.name, parameters=parameters)
-        statement.clean = self.headers.get("session") == "clean"
+        statement.clean = dialect.name in self.clean
+        statement.invalidates = self.writes
         return statement
 
     def _check_single(self, text: str, found: Scan) -> None:

@@ -19,12 +19,13 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from difflib import get_close_matches
 from enum import Enum
+from operator import is_, itemgetter
 from typing import Any
 
 from dal.errors import DataError, ParameterError
 from dal.queries.dialects import Dialect
 from dal.queries.scanner import Marker, Scan
-from dal.values import KINDS, Encoders, ParameterType
+from dal.values import KINDS, Encoders, ParameterType, encode_column, kinds_kept
 
 Params = Mapping[str, Any] | Sequence[Any]
 EncodersOf = Callable[[ParameterType | None], Encoders]
@@ -147,6 +148,7 @@ class Statement:
         verb: The first keyword in upper case: ``SELECT``, ``WITH``, ``CREATE``; empty if there is none.
         writes: Set by the engine: the statement changes the database.
         alone: Set by the engine: the statement must not share a transaction.
+        invalidates: The tables that the header ``writes`` names; cached answers of them end with a run.
         clean: The header says ``session: clean``: no run of it leaves a state behind in its session.
     """
 
@@ -162,8 +164,10 @@ class Statement:
         "_slots",
         "_spread",
         "_texts",
+        "_values_of",
         "alone",
         "clean",
+        "invalidates",
         "query",
         "sql",
         "verb",
@@ -195,6 +199,7 @@ class Statement:
         self.writes = False
         self.alone = False
         self.clean = False
+        self.invalidates: frozenset[str] = frozenset()
         self._dialect = dialect
         self._label = "the statement" if query is None else f"query {query}"
         self._positional = parameters is None
@@ -213,6 +218,7 @@ class Statement:
         tables = {**self._elements, **{name: _list_table(self._elements[name]) for name in many}}
         slots = tuple(dict.fromkeys(names)) if dialect.placeholder == "$" else tuple(names)
         self._slots = tuple((name, tables[name]) for name in slots)
+        self._values_of: Callable[[Any], tuple[Any, ...]] = tuple if parameters is None else _values_of(slots)
         self._count = len(self._elements)
         spread = tuple(name in many and not dialect.arrays for name in slots)
         self._spread = spread if any(spread) else ()
@@ -247,10 +253,55 @@ class Statement:
             return self._spread_lists(args)
         return self.sql, args
 
+    def bind_many(self, rows: Sequence[Params], first: int = 1) -> list[tuple[Any, ...]]:
+        """Return the values that `bind` returns for each of *rows*; not for a text that spreads lists.
+
+        Rows of the common shape are checked and encoded a column at a time. If there is anything else
+        about one of them, each is bound by itself, which also finds the first that is wrong.
+
+        Args:
+            rows: What `bind` takes, for every row.
+            first: The number of the first of *rows*, for errors.
+
+        Raises:
+            ParameterError: As `bind`, with the number of the row.
+            DataError: As `bind`, with the number of the row.
+        """
+        try:
+            if self._shapes.issuperset(map(type, rows)) and set(map(len, rows)) == {self._count}:
+                return self._encoded(list(map(self._values_of, rows)))
+        except (KeyError, ValueError, DataError):
+            pass
+        bound = []
+        for number, params in enumerate(rows, first):
+            try:
+                bound.append(self.bind(params)[1])
+            except (ParameterError, DataError) as error:
+                error.args = (f"row {number}: {error.args[0]}",)
+                raise
+        return bound
+
+    def _encoded(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        columns = list(zip(*rows, strict=True))
+        encoded = [
+            encode_column(table, column) for (_, table), column in zip(self._slots, columns, strict=True)
+        ]
+        return rows if all(map(is_, encoded, columns)) else list(zip(*encoded, strict=True))
+
     @property
     def names(self) -> tuple[str, ...]:
         """What each of the values that `bind` returns is called; a list spread over several counts once."""
         return tuple(name for name, _ in self._slots)
+
+    @property
+    def kinds(self) -> tuple[frozenset[type] | None, ...]:
+        """The exact types that each of the values may have, None apart; None where it is not known."""
+        return tuple(kinds_kept(table) for _, table in self._slots)
+
+    @property
+    def spreads_lists(self) -> bool:
+        """True if a list becomes as many placeholders as it has values, so that the text depends on them."""
+        return bool(self._spread)
 
     def __repr__(self) -> str:
         return f"<Statement {self.query or self.verb} for {self._dialect.name}>"
@@ -412,6 +463,12 @@ def _restricted(declared: ParameterType | None, encoders: EncodersOf) -> Encoder
         return dict(encoders(None))
     table = encoders(replace(declared, many=False))
     return {t: table[t] for t in (*KINDS[declared.kind], type(None)) if t in table}
+
+
+def _values_of(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda given: tuple([given[name] for name in names])
 
 
 def _list_table(table: Encoders) -> Encoders:

@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from dal.database import DatabaseManager
+from dal.queries import load_queries
 from dal.settings import DatabaseSettings, Settings
+from tests.conformance import things
+from tests.conformance.steps import Steps, install
 from tests.engine_cases import CASES, EngineCase, Place
+from tests.servers import DatabaseServer
 
 Places = Callable[[EngineCase], Place]
 
@@ -41,11 +45,54 @@ def case(request: pytest.FixtureRequest) -> EngineCase:
 
 
 @pytest.fixture
-def url(case: EngineCase, places: Places, tmp_path: Path) -> Iterator[str]:
+def place(case: EngineCase, places: Places) -> Place:
+    """Where the engine's databases come from."""
+    return places(case)
+
+
+@pytest.fixture
+def url(place: Place, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database. No session on it outlives the test."""
-    place = places(case)
     yield place.empty(tmp_path)
     place.assert_left_alone()
+
+
+@pytest.fixture(scope="session")
+def own_servers() -> Iterator[Callable[[EngineCase], DatabaseServer]]:
+    """Starts the servers that tests may freeze and kill, one of each engine."""
+    with ExitStack() as servers:
+        started: dict[str, DatabaseServer] = {}
+
+        def of(case: EngineCase) -> DatabaseServer:
+            assert case.server is not None, "the test needs Capability.SERVER"
+            if case.name not in started:
+                started[case.name] = servers.enter_context(case.server())
+            return started[case.name]
+
+        yield of
+
+
+@pytest.fixture
+def own_server(
+    case: EngineCase, own_servers: Callable[[EngineCase], DatabaseServer]
+) -> Iterator[DatabaseServer]:
+    """A server that the test may freeze, kill and start again."""
+    server = own_servers(case)
+    yield server
+    server.thaw()
+
+
+@pytest.fixture
+def own_url(own_server: DatabaseServer) -> Iterator[str]:
+    """The URL of an empty database on it."""
+    with own_server.database() as name:
+        yield own_server.url(name)
+
+
+@pytest.fixture
+def steps(case: EngineCase, monkeypatch: pytest.MonkeyPatch) -> Steps:
+    """Sees every statement that goes to the driver."""
+    return install(case, monkeypatch)
 
 
 @pytest.fixture
@@ -60,3 +107,17 @@ async def db(case: EngineCase, url: str, settings: Settings) -> AsyncIterator[Da
     async with DatabaseManager(url, settings=settings) as manager:
         await manager.execute(case.account)
         yield manager
+
+
+@pytest.fixture
+async def thing_db(
+    case: EngineCase, url: str, settings: Settings, tmp_path: Path
+) -> AsyncIterator[DatabaseManager]:
+    """A database with a table of every type, and queries that declare them."""
+    file = tmp_path / "things.sql"
+    file.write_text(things.FILE)
+    queries = load_queries(file, models=[things.Thing])
+    columns = ", ".join(f"{name} {case.types[kind]}" for name, kind in things.KINDS.items())
+    async with DatabaseManager(url, settings=settings, queries=queries) as db:
+        await db.execute(f"CREATE TABLE thing (id {case.key}, {columns}) {case['strict']}")
+        yield db

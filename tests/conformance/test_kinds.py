@@ -289,26 +289,3 @@ async def test_one_query_serves_several_managers(db: DatabaseManager, url: str, 
     """What is compiled belongs to the text, not to the manager."""
     async with DatabaseManager(url, settings=settings) as other:
         assert await other.fetch_value(db.queries.how_many) == 3
-
-
-async def test_a_row_of_many_columns_is_there_to_its_last(db: DatabaseManager) -> None:
-    """Sixteen hundred of them, by position and by name."""
-    row = await db.fetch_one("SELECT " + ", ".join(f"{n} AS c{n}" for n in range(1600)))
-    assert row is not None
-    assert list(row) == list(range(1600))
-    assert row["c1599"] == 1599
-
-
-async def test_a_row_without_such_a_column_says_which_there_are(db: DatabaseManager) -> None:
-    """Not a bare KeyError."""
-    row = await db.fetch_one("SELECT 1 AS a, 2 AS b")
-    assert row is not None
-    with pytest.raises(KeyError, match="a, b"):
-        row["c"]
-
-
-async def test_rows_show_no_values(db: DatabaseManager) -> None:
-    """Their repr ends up in logs."""
-    row = await db.fetch_one("SELECT 's3cr3t' AS word")
-    assert "s3cr3t" not in repr(row)
-    assert "word" in repr(row)

@@ -3,110 +3,278 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 import pytest
 
 from dal.database import DatabaseManager
-from dal.errors import DalError, QueryError, QueryTimeout, UniqueViolation
+from dal.errors import DalError, QueryError, QueryTimeout, TransactionError, UniqueViolation
 from dal.settings import Settings
-from dal.transaction import Transaction
-from tests.engine_cases import EngineCase
-
-ADD = "INSERT INTO pair (half, ident) VALUES (?, ?)"
-BOTH = "INSERT INTO pair (half, ident) VALUES (1, ?), (2, ?)"
-TORN = "SELECT ident FROM pair GROUP BY ident HAVING count(*) <> 2 OR sum(half) <> 3"
+from tests.conformance.pairs import (
+    ADD,
+    BOTH,
+    COUNT,
+    TABLE,
+    VERBS,
+    assert_whole,
+    both_halves,
+    by_block,
+    by_read_only_block,
+)
+from tests.conformance.steps import Steps, cancelling, failure_of, is_of_the_driver
+from tests.engine_cases import EngineCase, Place
 
 
 @pytest.fixture
 async def db(case: EngineCase, url: str, settings: Settings) -> AsyncIterator[DatabaseManager]:
     """A table whose rows come in pairs."""
     async with DatabaseManager(url, settings=settings) as manager:
-        await manager.execute(f"CREATE TABLE pair (half INTEGER, ident INTEGER) {case['strict']}")
+        await manager.execute(TABLE)
         yield manager
 
 
-async def both_halves(tx: Transaction, ident: int) -> None:
-    await tx.execute(ADD, (1, ident))
-    await tx.execute(ADD, (2, ident))
-
-
-async def by_block(db: DatabaseManager, ident: int) -> None:
-    async with db.transaction() as tx:
-        await both_halves(tx, ident)
-
-
-async def by_nested_block(db: DatabaseManager, ident: int) -> None:
-    async with db.transaction() as tx, tx.transaction() as inner:
-        await both_halves(inner, ident)
-
-
-async def by_read_only_block(db: DatabaseManager, ident: int) -> None:
-    async with db.transaction(readonly=True) as tx:
-        await tx.fetch_value("SELECT count(*) FROM pair")
-
-
-async def by_stream(db: DatabaseManager, ident: int) -> None:
-    async with aclosing(db.stream("SELECT 1 AS a UNION ALL SELECT 2", batch_size=1)) as rows:
-        async for _ in rows:
-            break
-    await db.execute_many(ADD, [(1, ident), (2, ident)])
-
-
-VERBS: dict[str, Callable[[DatabaseManager, int], Awaitable[Any]]] = {
-    "execute": lambda db, n: db.execute(BOTH, (n, n)),
-    "fetch_all": lambda db, n: db.fetch_all("SELECT half FROM pair WHERE ident = ?", (n,)),
-    "fetch_all of a write": lambda db, n: db.fetch_all(BOTH + " RETURNING half", (n, n)),
-    "execute_many": lambda db, n: db.execute_many(ADD, [(1, n), (2, n)]),
-    "execute_script": lambda db, n: db.execute_script(
-        f"INSERT INTO pair VALUES (1, {n}); INSERT INTO pair VALUES (2, {n});"
-    ),
-    "execute_transaction": lambda db, n: db.execute_transaction([(ADD, (1, n)), (ADD, (2, n))]),
-    "transaction": by_block,
-    "nested transaction": by_nested_block,
-    "read-only transaction": by_read_only_block,
-    "run_transaction": lambda db, n: db.run_transaction(lambda tx: both_halves(tx, n)),
-    "stream": by_stream,
-}
-
-
-async def assert_whole(db: DatabaseManager) -> None:
-    """No pair is torn, and every connection works."""
-    async with asyncio.timeout(10):
-        assert await db.fetch_all(TORN) == []
-        await asyncio.gather(*(by_read_only_block(db, 0) for _ in range(10)))
-        await by_block(db, -1)
+async def left(task: asyncio.Task[Any]) -> bool:
+    """Wait for a task that was cancelled, perhaps too late; return False if it was."""
+    await asyncio.wait([task], timeout=5)
+    assert task.cancelled() or (task.done() and task.exception() is None), task
+    return task.cancelled()
 
 
 @pytest.mark.parametrize("verb", VERBS)
-async def test_cancelled_at_any_step(db: DatabaseManager, verb: str) -> None:
-    """After k turns of the event loop, for every second k: `CancelledError` and nothing else."""
-    for k in range(0, 60, 2):
+async def test_cancelled_at_any_step_of_the_loop(db: DatabaseManager, place: Place, verb: str) -> None:
+    """After k turns of the event loop, for every k until the call is faster: `CancelledError`, nothing else."""
+    for k in range(300):
         task = asyncio.ensure_future(VERBS[verb](db, k))
         for _ in range(k):
+            if task.done():
+                break
             await asyncio.sleep(0)
         task.cancel()
-        await asyncio.wait([task], timeout=5)
-        assert task.cancelled() or (task.done() and task.exception() is None)
-    await assert_whole(db)
+        if not await left(task) and k > 30:
+            break
+    await assert_whole(db, place)
 
 
 @pytest.mark.parametrize("verb", ["execute_many", "execute_transaction", "nested transaction", "stream"])
-async def test_cancelled_at_any_moment(db: DatabaseManager, verb: str) -> None:
-    """After k tenths of a millisecond, so that every answer of the database is waited for once."""
-    for k in range(40):
+async def test_cancelled_at_any_moment(db: DatabaseManager, place: Place, verb: str) -> None:
+    """So many times that every answer of the database is waited for once."""
+    rng = random.Random(3)
+    for k in range(100):
         task = asyncio.ensure_future(VERBS[verb](db, k))
-        await asyncio.sleep(k * 0.0001)
+        await asyncio.sleep(rng.uniform(0, 0.004))
         task.cancel()
-        await asyncio.wait([task], timeout=5)
-        assert task.cancelled() or (task.done() and task.exception() is None)
-    await assert_whole(db)
+        await left(task)
+    await assert_whole(db, place)
 
 
-async def test_cancelled_twice(db: DatabaseManager) -> None:
+@pytest.mark.parametrize("after", [False, True], ids=["begins", "has ended"])
+@pytest.mark.parametrize("verb", VERBS)
+async def test_cancelled_as_any_statement_begins_or_ends(
+    db: DatabaseManager, place: Place, steps: Steps, verb: str, after: bool
+) -> None:
+    """BEGIN, each statement, COMMIT and what cleans up: the caller leaves, and the next one finds all whole."""
+    await assert_whole(db, place)
+    for k in range(1, 40):
+        task = asyncio.ensure_future(VERBS[verb](db, k))
+        steps.at(k, cancelling(task), after=after)
+        await left(task)
+        reached = steps.count
+        steps.disarm()
+        if reached < k:
+            break
+        await assert_whole(db, place)
+    assert k > 1, "no statement was seen"
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("verb", VERBS)
+async def test_the_driver_fails_at_any_statement(
+    db: DatabaseManager, place: Place, steps: Steps, verb: str, after: bool
+) -> None:
+    """Its error comes out as one of ours, once; a pair is there or not, and the next call works."""
+    await assert_whole(db, place)
+    failures = 0
+    for k in range(1, 40):
+        steps.at(k, steps.fail, after=after)
+        error = await failure_of(VERBS[verb](db, k))
+        reached = steps.count
+        steps.disarm()
+        assert error is None or is_of_the_driver(error), error
+        failures += error is not None
+        if reached < k:
+            break
+        await assert_whole(db, place)
+    assert failures
+
+
+@pytest.mark.parametrize("verb", ["execute_many", "execute_transaction", "nested transaction", "stream"])
+async def test_the_driver_fails_from_any_statement_on(
+    db: DatabaseManager, place: Place, steps: Steps, verb: str
+) -> None:
+    """In the clean-up as well, which replaces no error and costs no connection."""
+    for k in range(1, 20):
+        steps.at(k, steps.fail, onwards=True)
+        error = await failure_of(VERBS[verb](db, k))
+        reached = steps.count
+        steps.disarm()
+        assert error is None or is_of_the_driver(error), error
+        if reached < k:
+            break
+        await assert_whole(db, place)
+
+
+async def test_a_commit_that_fails_every_time_costs_no_connection(
+    db: DatabaseManager, place: Place, steps: Steps
+) -> None:
+    """More often than there are connections; then the next write is kept."""
+    for n in range(7):
+        steps.at_text("COMMIT", steps.fail)
+        with pytest.raises(DalError):
+            await by_block(db, n)
+        with pytest.raises(DalError):
+            await db.execute_transaction([(ADD, (1, n)), (ADD, (2, n))])
+        steps.disarm()
+    await by_block(db, 100)
+    assert await db.fetch_value("SELECT count(*) FROM pair WHERE ident = 100") == 2
+    await assert_whole(db, place)
+
+
+async def test_a_begin_that_fails_every_time_costs_no_connection(
+    db: DatabaseManager, case: EngineCase, place: Place, steps: Steps
+) -> None:
+    """Nothing of the block is run."""
+    ran = False
+    for readonly in [False] * 10 + [True] * 10:
+        steps.at_text("START" if case.dialect == "mysql" else "BEGIN", steps.fail)
+        with pytest.raises(DalError):
+            async with db.transaction(readonly=readonly):
+                ran = True
+        steps.disarm()
+    assert not ran
+    await assert_whole(db, place)
+
+
+async def test_a_rollback_that_fails_hides_no_error(db: DatabaseManager, place: Place, steps: Steps) -> None:
+    """The block's own comes out, and what it wrote is gone."""
+    for n in range(7):
+        with pytest.raises(LookupError):
+            async with db.transaction() as tx:
+                await both_halves(tx, n)
+                steps.at_text("ROLLBACK", steps.fail)
+                raise LookupError
+        steps.disarm()
+    assert await db.fetch_value(COUNT) == 0
+    await assert_whole(db, place)
+
+
+async def test_cancelled_while_it_is_rolled_back(db: DatabaseManager, place: Place, steps: Steps) -> None:
+    """The roll-back goes on without the caller."""
+
+    async def undone(n: int) -> None:
+        async with db.transaction() as tx:
+            await both_halves(tx, n)
+            raise LookupError
+
+    for n in range(7):
+        task = asyncio.ensure_future(undone(n))
+        steps.at_text("ROLLBACK", cancelling(task))
+        error = await failure_of(task)
+        assert isinstance(error, (LookupError, asyncio.CancelledError))
+        steps.disarm()
+    assert await db.fetch_value(COUNT) == 0
+    await assert_whole(db, place)
+
+
+async def test_an_undone_savepoint_that_fails_costs_the_whole_block(
+    db: DatabaseManager, place: Place, steps: Steps
+) -> None:
+    """The nested block's own error comes out first, then nothing of the outer one is kept."""
+    with pytest.raises(TransactionError):
+        async with db.transaction() as tx:
+            await both_halves(tx, 1)
+            steps.at_text("ROLLBACK TO", steps.fail)
+            with pytest.raises(LookupError):
+                async with tx.transaction() as inner:
+                    await inner.execute(ADD, (1, 2))
+                    raise LookupError
+            steps.disarm()
+    assert await db.fetch_value(COUNT) == 0
+    await assert_whole(db, place)
+
+
+async def test_a_cancelled_write_in_line_is_not_written(
+    db: DatabaseManager, case: EngineCase, place: Place
+) -> None:
+    """While blocks hold whatever a write needs; those that stay are written."""
+    async with AsyncExitStack() as blocks:
+        for _ in range(case.blocks_at_once(db.settings.database)):
+            await blocks.enter_async_context(db.outside().transaction())
+        clean = contextvars.Context()
+        tasks = [clean.run(asyncio.ensure_future, db.execute(BOTH, (n, n))) for n in range(10)]
+        await asyncio.sleep(0.01)
+        for task in tasks[::2]:
+            task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [asyncio.CancelledError, int] * 5
+    stored = await db.fetch_all("SELECT DISTINCT ident FROM pair ORDER BY ident")
+    assert [row[0] for row in stored] == [1, 3, 5, 7, 9]
+    await assert_whole(db, place)
+
+
+async def test_cancelled_statements_are_stopped_in_the_database(
+    db: DatabaseManager, case: EngineCase, place: Place
+) -> None:
+    """Far more of them than there are connections, by their timeout and by their callers."""
+    for number in range(8):
+        with pytest.raises(TimeoutError):
+            if number % 2:
+                await db.fetch_value(case.endless, timeout=0.1)
+            else:
+                async with asyncio.timeout(0.1):
+                    await db.fetch_value(case.endless)
+    await assert_whole(db, place)
+
+
+async def test_a_block_is_over_once_a_statement_was_cancelled(
+    db: DatabaseManager, case: EngineCase, place: Place
+) -> None:
+    """Whoever swallows the cancellation cannot go on writing, nor commit."""
+    with pytest.raises(TransactionError):
+        async with db.transaction() as tx:
+            await tx.execute(ADD, (1, 1))
+            task = asyncio.ensure_future(tx.fetch_value(case.endless))
+            await asyncio.sleep(0.02)
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled()
+            with pytest.raises(TransactionError):
+                await tx.execute(ADD, (2, 1))
+    await assert_whole(db, place)
+
+
+async def test_a_large_execute_many_is_left_at_once(
+    db: DatabaseManager, case: EngineCase, place: Place
+) -> None:
+    """In the middle of it, also while the driver waits to send more; no row is there."""
+    await db.execute_script(case["slow inserts"])
+    rows = [(n % 2 + 1, n // 2) for n in range(100_000)]
+    task = asyncio.ensure_future(db.execute_many(ADD, rows))
+    await asyncio.sleep(0.7)
+    begun = time.monotonic()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - begun < 1
+    assert await db.fetch_value(COUNT) == 0
+    await assert_whole(db, place)
+
+
+async def test_cancelled_twice(db: DatabaseManager, place: Place) -> None:
     """A second cancellation during the clean-up loses nothing either."""
     for k in range(30):
         task = asyncio.ensure_future(by_block(db, k))
@@ -114,9 +282,24 @@ async def test_cancelled_twice(db: DatabaseManager) -> None:
         task.cancel()
         await asyncio.sleep(0)
         task.cancel()
-        await asyncio.wait([task], timeout=5)
-        assert task.cancelled() or (task.done() and task.exception() is None)
-    await assert_whole(db)
+        await left(task)
+    await assert_whole(db, place)
+
+
+@pytest.mark.parametrize("step", range(4))
+async def test_what_the_caller_raises_after_any_statement_comes_out(
+    db: DatabaseManager, place: Place, step: int
+) -> None:
+    """The block's own error itself, never one of its clean-up, and no row."""
+    mine = LookupError()
+    with pytest.raises(LookupError) as raised:
+        async with db.transaction() as tx:
+            for done in range(step):
+                await tx.execute(ADD, (done % 2 + 1, 1))
+            raise mine
+    assert raised.value is mine
+    assert await db.fetch_value(COUNT) == 0
+    await assert_whole(db, place)
 
 
 @pytest.mark.parametrize("verb", ["execute_many", "execute_script", "execute_transaction", "transaction"])
@@ -140,7 +323,9 @@ async def test_a_failure_at_any_step_keeps_nothing(db: DatabaseManager, verb: st
     assert await db.fetch_value("SELECT count(*) FROM pair") == 1
 
 
-async def test_a_timeout_frees_the_caller_in_time(db: DatabaseManager, case: EngineCase) -> None:
+async def test_a_timeout_frees_the_caller_in_time(
+    db: DatabaseManager, case: EngineCase, place: Place
+) -> None:
     """Of the library and of asyncio, alone and in a block."""
     begun = time.monotonic()
     with pytest.raises(QueryTimeout):
@@ -153,7 +338,7 @@ async def test_a_timeout_frees_the_caller_in_time(db: DatabaseManager, case: Eng
             await tx.execute(ADD, (1, 1))
             await tx.fetch_value(case.endless)
     assert time.monotonic() - begun < 2
-    await assert_whole(db)
+    await assert_whole(db, place)
 
 
 async def test_a_block_that_idles_past_its_timeout_keeps_nothing(db: DatabaseManager) -> None:
@@ -165,7 +350,7 @@ async def test_a_block_that_idles_past_its_timeout_keeps_nothing(db: DatabaseMan
     assert await db.fetch_value("SELECT count(*) FROM pair") == 0
 
 
-async def test_a_task_group_ends_its_blocks(db: DatabaseManager, case: EngineCase) -> None:
+async def test_a_task_group_ends_its_blocks(db: DatabaseManager, case: EngineCase, place: Place) -> None:
     """The failure of one task cancels the others' statements, and the group ends at once."""
 
     async def fail() -> None:
@@ -183,7 +368,7 @@ async def test_a_task_group_ends_its_blocks(db: DatabaseManager, case: EngineCas
             group.create_task(fail())
     assert [type(error) for error in raised.value.exceptions] == [LookupError]
     assert time.monotonic() - begun < 2
-    await assert_whole(db)
+    await assert_whole(db, place)
 
 
 async def test_wait_for_inside_a_block_uses_the_block(db: DatabaseManager) -> None:

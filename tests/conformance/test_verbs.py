@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,8 @@ import pytest
 from dal.database import DatabaseManager
 from dal.errors import (
     ConfigurationError,
-    ParameterError,
     QueryError,
-    StatementRefused,
     TooManyRows,
-    TransactionError,
     UniqueViolation,
     UsageError,
 )
@@ -107,39 +103,6 @@ async def test_a_tuple_binds_question_marks(db: DatabaseManager) -> None:
     assert [tuple(row) for row in rows] == [("a", 5)]
 
 
-async def test_execute_many_is_all_or_nothing(db: DatabaseManager) -> None:
-    """A row that is refused in the middle takes the others with it."""
-    with pytest.raises(UniqueViolation):
-        await add(db, "a", "b", "a", "c")
-    assert await db.fetch_value(COUNT) == 0
-    await add(db, "a", "b")
-    assert await emails(db) == ["a", "b"]
-
-
-async def test_execute_many_takes_any_iterable_even_an_empty_one(db: DatabaseManager) -> None:
-    """Rows may come from a generator; none at all is nothing to do."""
-    await db.execute_many(ADD, [])
-    await db.execute_many(ADD, ({"email": f"{n}"} for n in range(2500)))
-    assert await db.fetch_value(COUNT) == 2500
-
-
-async def test_execute_many_checks_every_row_before_anything_is_sent(db: DatabaseManager) -> None:
-    """A row with a wrong parameter is found before the first is stored."""
-    with pytest.raises(ParameterError, match="mail"):
-        await db.execute_many(ADD, [{"email": "a"}, {"mail": "b"}])
-    assert await db.fetch_value(COUNT) == 0
-
-
-@needs(Capability.WITH_BEFORE_WRITE)
-async def test_execute_many_runs_a_statement_that_begins_with_a_with_clause(db: DatabaseManager) -> None:
-    """The driver's own executemany refuses such a statement."""
-    await db.execute_many(
-        "WITH x AS (SELECT :email AS e) INSERT INTO account (email) SELECT e FROM x",
-        [{"email": "a"}, {"email": "b"}],
-    )
-    assert await emails(db) == ["a", "b"]
-
-
 async def test_execute_transaction_is_all_or_nothing(db: DatabaseManager) -> None:
     """True once all are committed; any failure undoes all, and raises."""
     done = await db.execute_transaction(
@@ -171,59 +134,6 @@ async def test_a_script_that_fails_leaves_nothing(db: DatabaseManager) -> None:
             "INSERT INTO account (email) VALUES ('a'); INSERT INTO account (email) VALUES ('a');"
         )
     assert await db.fetch_value(COUNT) == 0
-
-
-@pytest.mark.parametrize("verb", ["execute", "fetch_one", "fetch_all", "fetch_value"])
-async def test_a_second_statement_is_refused(db: DatabaseManager, verb: str) -> None:
-    """Only execute_script takes several; nothing of the text is run."""
-    with pytest.raises((StatementRefused, QueryError), match="execute_script"):
-        await getattr(db, verb)("DELETE FROM account; SELECT 1")
-
-
-async def test_stream_yields_every_row_in_order(db: DatabaseManager) -> None:
-    """Across several batches, none lost and none twice."""
-    await add(db, *(f"{n:03}" for n in range(50)))
-    streamed = [row["email"] async for row in db.stream(EMAILS, batch_size=7)]
-    assert streamed == [f"{n:03}" for n in range(50)]
-
-
-async def test_other_verbs_work_during_a_stream(db: DatabaseManager) -> None:
-    """Reads, writes and further streams, all while the first is open."""
-    await add(db, "a", "b", "c")
-    seen = 0
-    async for row in db.stream(EMAILS, batch_size=1):
-        seen += 1
-        await db.execute("UPDATE account SET balance = balance + 1 WHERE email = ?", (row["email"],))
-        async for _ in db.stream(EMAILS, batch_size=1):
-            assert await db.fetch_value(COUNT) == 3
-    assert seen == 3
-    assert await db.fetch_value("SELECT sum(balance) FROM account") == 3
-
-
-async def test_a_stream_left_early_gives_its_connection_back(db: DatabaseManager) -> None:
-    """Far more abandoned streams than there are connections."""
-    await add(db, "a", "b", "c")
-    for _ in range(60):
-        async with aclosing(db.stream(EMAILS, batch_size=1)) as rows:
-            async for _row in rows:
-                break
-    assert await db.fetch_value(COUNT) == 3
-
-
-async def test_a_stream_of_a_write_returns_its_rows(db: DatabaseManager) -> None:
-    """INSERT ... RETURNING may be streamed; it runs once."""
-    sql = "INSERT INTO account (email) VALUES ('a'), ('b'), ('c') RETURNING email"
-    assert sorted([row["email"] async for row in db.stream(sql, batch_size=2)]) == ["a", "b", "c"]
-    assert await db.fetch_value(COUNT) == 3
-
-
-async def test_two_columns_of_one_name_are_never_lost(db: DatabaseManager) -> None:
-    """By position both are there; by name it is an error."""
-    row = await db.fetch_one("SELECT 1 AS a, 2 AS a")
-    assert row is not None
-    assert list(row) == [1, 2]
-    with pytest.raises(KeyError, match="several columns"):
-        row["a"]
 
 
 async def test_a_script_query_says_which_verb_runs_it(db: DatabaseManager, tmp_path: Path) -> None:
@@ -296,15 +206,3 @@ def test_a_url_of_an_unknown_scheme_names_the_known_ones(bad: str, settings: Set
     """A typed error when the manager is made."""
     with pytest.raises(ConfigurationError, match="sqlite://"):
         DatabaseManager(bad, settings=settings)
-
-
-async def test_a_stream_inside_a_transaction_keeps_other_verbs_out(db: DatabaseManager) -> None:
-    """On a transaction's one connection they would mix; afterwards they work."""
-    await add(db, "a", "b")
-    async with db.transaction() as tx:
-        async with aclosing(tx.stream(EMAILS, batch_size=1)) as rows:
-            async for _ in rows:
-                with pytest.raises(TransactionError, match="stream"):
-                    await tx.fetch_value(COUNT)
-                break
-        assert await tx.fetch_value(COUNT) == 2

@@ -42,7 +42,10 @@ class ScriptedDriver:
         self.lines.append(line)
         return line
 
-    def is_usable(self, line: Line) -> bool:
+    def is_open(self, line: Line) -> bool:
+        return line.open
+
+    def is_clean(self, line: Line) -> bool:
         return line.usable and line.open
 
     async def check(self, line: Line) -> None:

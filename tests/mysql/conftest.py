@@ -19,13 +19,6 @@ def server() -> Iterator[MariaDbServer]:
 
 
 @pytest.fixture
-def own_server() -> Iterator[MariaDbServer]:
-    """A server that the test may freeze, kill and start again."""
-    with MariaDbServer() as running:
-        yield running
-
-
-@pytest.fixture
 def url(server: MariaDbServer) -> Iterator[str]:
     """The URL of an empty database."""
     with server.database() as name:

@@ -1,8 +1,7 @@
-"""What a statement leaves behind in its session is gone before the next call, and never waited for."""
+"""What a session starts with, and the ways to leave it in a bad state that only this server has."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,8 +9,7 @@ import pytest
 
 from dal.database import DatabaseManager
 from dal.engines.mysql.engine import MysqlEngine
-from dal.errors import StatementRefused, UndefinedTable
-from dal.queries import Query
+from dal.errors import StatementRefused
 from dal.settings import DatabaseSettings, Settings
 
 SETTINGS = """
@@ -36,44 +34,6 @@ async def test_settings_do_not_depend_on_the_servers(db: DatabaseManager) -> Non
     assert list(row)[1:] == [
         "+00:00", 1, "utf8mb4_nopad_bin", "utf8mb4", "utf8mb4", "SERIALIZABLE", 10, 1,
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("leave", "look", "clean"),
-    [
-        ("SET @secret = 1", "SELECT @secret", None),
-        ("SET sql_mode = 'ANSI_QUOTES'", "SELECT @@sql_mode LIKE '%ANSI%'", 0),
-        ("SET time_zone = '+03:00'", "SELECT @@time_zone", "+00:00"),
-        ("SET foreign_key_checks = 0", "SELECT @@foreign_key_checks", 1),
-        (
-            "SELECT get_lock(concat('dal', database()), 0)",
-            "SELECT is_free_lock(concat('dal', database()))",
-            1,
-        ),
-        ("SET innodb_lock_wait_timeout = 1", "SELECT @@innodb_lock_wait_timeout", 10),
-        ("SET max_statement_time = 7", "SELECT @@max_statement_time", 0),
-        ("USE information_schema", "SELECT database() LIKE 'test%'", 1),
-        ("SELECT 1 LIMIT 0", "SELECT found_rows()", 0),
-    ],
-)
-async def test_it_is_gone_in_the_next_call(db: DatabaseManager, leave: Any, look: Any, clean: Any) -> None:
-    """On the same connection, which is kept."""
-    ident = await db.fetch_value("SELECT connection_id()")
-    if leave.startswith("SELECT"):
-        await db.fetch_all(leave)
-    else:
-        await db.execute(leave)
-    assert await db.fetch_value(look) == clean
-    assert await db.fetch_value("SELECT connection_id()") == ident
-
-
-async def test_a_temporary_table_is_gone(db: DatabaseManager) -> None:
-    """With its rows, although it was made inside a transaction that committed."""
-    async with db.transaction() as tx:
-        await tx.execute("CREATE TEMPORARY TABLE secret (a INTEGER)")
-        await tx.execute("INSERT INTO secret VALUES (1)")
-    with pytest.raises(UndefinedTable):
-        await db.fetch_all("SELECT a FROM secret")
 
 
 async def test_locked_tables_are_unlocked(db: DatabaseManager) -> None:
@@ -117,25 +77,6 @@ async def test_multi_statements_stay_off_after_a_reset(db: DatabaseManager) -> N
             await connection.run("SELECT 1; SELECT 2")
     finally:
         engine._pool.release(connection, clean=True)
-
-
-async def test_a_query_proven_clean_is_not_followed_by_a_reset(db: DatabaseManager) -> None:
-    """The header says so; then a user variable would stay, which is why it must be proven."""
-    marked: Query[Any] = Query(name="q", shared="SELECT @mark := 7", headers={"session": "clean"})
-    look: Query[Any] = Query(name="r", shared="SELECT @mark", headers={"session": "clean"})
-    await db.fetch_value(marked)
-    assert await db.fetch_value(look) == 7
-    await db.fetch_value("SELECT 1")
-    assert await db.fetch_value(look) is None
-
-
-async def test_the_caller_does_not_wait_for_the_reset(db: DatabaseManager) -> None:
-    """It begins after the call has ended."""
-    engine: Any = db._engine
-    await db.fetch_value("SELECT 1")
-    assert engine._pool._busy == 1
-    await asyncio.sleep(0.2)
-    assert engine._pool._busy == 0
 
 
 @pytest.mark.parametrize(

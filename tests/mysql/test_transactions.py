@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -11,17 +10,13 @@ import pytest
 from dal.database import DatabaseManager
 from dal.engines.base import Isolation
 from dal.errors import (
-    ConflictError,
     DataError,
     LockTimeout,
-    ReadOnlyDatabase,
     StatementRefused,
     TooManyRows,
     TransactionError,
     UniqueViolation,
 )
-from dal.settings import DatabaseSettings, Settings
-from dal.transaction import Transaction
 
 ADD = "INSERT INTO account (email) VALUES (?)"
 COUNT = "SELECT count(*) FROM account"
@@ -50,20 +45,6 @@ async def test_the_isolation_level_is_the_one_asked_for(
             await tx.execute(ADD, (f"{number}",))
             await asyncio.sleep(0.11)  # the table is renewed every tenth of a second
             assert await tx.fetch_value(sql) == expected
-
-
-async def test_a_read_only_block_keeps_no_writer_waiting(db: DatabaseManager) -> None:
-    """It reads from a snapshot; and it may not write."""
-    await db.execute(ADD, ("a",))
-    async with db.transaction(readonly=True) as tx:
-        assert await tx.fetch_value(COUNT) == 1
-        await db.outside().execute("UPDATE account SET balance = 1", timeout=2)
-        await db.outside().execute(ADD, ("b",), timeout=2)
-        assert await tx.fetch_value("SELECT sum(balance) FROM account") == 0
-    with pytest.raises(ReadOnlyDatabase):
-        async with db.transaction(readonly=True) as tx:
-            await tx.execute(ADD, ("c",))
-    assert await db.fetch_value(COUNT) == 2
 
 
 @pytest.mark.parametrize(
@@ -147,32 +128,6 @@ async def test_a_commit_that_hides_in_a_routine_is_found(db: DatabaseManager, ca
     assert await db.fetch_value(COUNT + " WHERE email = 'never'") == 0
 
 
-async def test_a_deadlock_that_is_swallowed_still_undoes_the_block(db: DatabaseManager) -> None:
-    """The server has rolled back already, and would commit what follows statement by statement."""
-    await db.execute_many(ADD, [("a",), ("b",)])
-    ready = [asyncio.Event(), asyncio.Event()]
-    met: list[ConflictError] = []
-
-    async def cross(number: int) -> None:
-        first, second = ("a", "b") if number == 0 else ("b", "a")
-        async with db.transaction(isolation="read committed") as tx:
-            await tx.execute("UPDATE account SET balance = balance + 1 WHERE email = ?", (first,))
-            ready[number].set()
-            await ready[1 - number].wait()
-            try:
-                await tx.execute("UPDATE account SET balance = balance + 1 WHERE email = ?", (second,))
-            except ConflictError as error:
-                met.append(error)
-                with pytest.raises(TransactionError):
-                    await tx.execute(ADD, ("after",))
-
-    results = await asyncio.gather(cross(0), cross(1), return_exceptions=True)
-    assert sorted(type(result).__name__ for result in results) == ["NoneType", "TransactionError"]
-    assert [(error.code, error.retryable) for error in met] == [("1213", True)]
-    assert await db.fetch_value("SELECT sum(balance) FROM account") == 2
-    assert await db.fetch_value(COUNT) == 2
-
-
 async def test_a_lock_timeout_that_is_swallowed_still_undoes_the_block(db: DatabaseManager) -> None:
     """The server undoes the one statement only."""
     await db.execute(ADD, ("a",))
@@ -186,42 +141,6 @@ async def test_a_lock_timeout_that_is_swallowed_still_undoes_the_block(db: Datab
                     await tx.execute("UPDATE account SET balance = 2 WHERE email = 'a'")
                 assert raised.value.retryable
     assert [tuple(row) for row in await db.fetch_all("SELECT email, balance FROM account")] == [("a", 1)]
-
-
-async def test_concurrent_increments_are_exact(db: DatabaseManager) -> None:
-    """Two tasks that read, then write; those that meet a conflict begin anew."""
-    await db.execute(ADD, ("a",))
-
-    async def increment(tx: Transaction) -> None:
-        balance = await tx.fetch_value("SELECT balance FROM account")
-        await tx.execute("UPDATE account SET balance = ?", (balance + 1,))
-
-    async def work() -> None:
-        for _ in range(100):
-            await db.run_transaction(increment, retries=20)
-
-    await asyncio.gather(work(), work())
-    assert await db.fetch_value("SELECT balance FROM account") == 200
-
-
-async def test_concurrent_increments_are_not_lost_in_silence(db: DatabaseManager) -> None:
-    """Without retries each that did not count has raised."""
-    await db.execute(ADD, ("a",))
-    done = 0
-
-    async def work() -> None:
-        nonlocal done
-        for _ in range(100):
-            try:
-                async with db.transaction() as tx:
-                    balance = await tx.fetch_value("SELECT balance FROM account")
-                    await tx.execute("UPDATE account SET balance = ?", (balance + 1,))
-                done += 1
-            except ConflictError:
-                pass
-
-    await asyncio.gather(work(), work())
-    assert await db.fetch_value("SELECT balance FROM account") == done
 
 
 @pytest.mark.parametrize(
@@ -306,22 +225,3 @@ async def test_a_script_with_ddl_commits_statement_by_statement(db: DatabaseMana
             "INSERT INTO account (email) VALUES ('b'); INSERT INTO account (email) VALUES ('a');"
         )
     assert await db.fetch_value(COUNT) == 1
-
-
-async def test_a_stream_left_early_in_a_transaction_leaves_it_usable(db: DatabaseManager) -> None:
-    """What is left of the result is read and thrown away."""
-    await db.execute_many(ADD, [(f"{n}",) for n in range(3000)])
-    async with db.transaction() as tx:
-        async with aclosing(tx.stream("SELECT email FROM account", batch_size=10)) as rows:
-            async for _ in rows:
-                break
-        await tx.execute(ADD, ("after",))
-    assert await db.fetch_value(COUNT) == 3001
-
-
-async def test_a_call_that_would_wait_for_its_own_block_says_so(url: str) -> None:
-    """With every connection held by the blocks around the task."""
-    settings = Settings(database=DatabaseSettings(pool_size=1, max_overflow=0))
-    async with DatabaseManager(url, settings=settings) as db, db.transaction():
-        with pytest.raises(TransactionError, match="would wait"):
-            await db.outside().fetch_value("SELECT 1")

@@ -17,7 +17,9 @@ from dal.database import DatabaseManager
 from dal.errors import DataError
 from dal.queries import Query
 from dal.queries.statement import Parameter
+from dal.settings import Settings
 from dal.values import Json, ParameterType
+from tests.servers import MariaDbServer
 
 EXAMPLES = hypothesis_settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -182,3 +184,42 @@ async def test_a_deep_recursion_is_not_cut_off(db: DatabaseManager) -> None:
     """The server's own limit would end it in silence after 1000 rows."""
     sql = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 5000)"
     assert await db.fetch_value(sql + " SELECT count(*) FROM c") == 5000
+
+
+async def test_a_value_of_more_than_16_mb_at_the_head_of_its_row_comes_back(
+    server: MariaDbServer, url: str, settings: Settings
+) -> None:
+    """Its row begins like the packet that ends an answer; the rows after it come as well."""
+    ((before,),) = server.administer("SELECT @@global.max_allowed_packet")
+    server.administer("SET GLOBAL max_allowed_packet = 64 * 1024 * 1024")
+    try:
+        async with DatabaseManager(url, settings=settings) as db:
+            text = "SELECT repeat('x', 16777216 + :more) UNION ALL SELECT 'y'"
+            for more in (-1, 0, 1, 2**24):
+                rows = [row[0] for row in await db.fetch_all(text, {"more": more})]
+                assert [len(value) for value in rows] == [2**24 + more, 1]
+                rows = [row[0] async for row in db.stream(text, {"more": more}, batch_size=1)]
+                assert [len(value) for value in rows] == [2**24 + more, 1]
+            value = b"\xfe" * (2**24 + 3)
+            assert await back(db, value) == value
+    finally:
+        server.administer(f"SET GLOBAL max_allowed_packet = {before}")
+
+
+async def test_group_concat_is_not_cut_off(db: DatabaseManager) -> None:
+    """Neither by the server's own limit, nor after a statement that set another."""
+    text = "SELECT length(group_concat(repeat('x', 600000) SEPARATOR '')) FROM seq_1_to_2"
+    assert await db.fetch_value(text) == 1_200_000
+    await db.execute("SET group_concat_max_len = 10")
+    assert await db.fetch_value(text) == 1_200_000
+
+
+async def test_a_table_is_one_that_knows_transactions(db: DatabaseManager) -> None:
+    """Whatever engine the server, or a statement before, has made the default."""
+    await db.execute("SET default_storage_engine = 'MyISAM'")
+    await db.execute("CREATE TABLE plain (x INTEGER)")
+    with pytest.raises(ZeroDivisionError):
+        async with db.transaction() as tx:
+            await tx.execute("INSERT INTO plain (x) VALUES (1)")
+            raise ZeroDivisionError
+    assert await db.fetch_value("SELECT count(*) FROM plain") == 0

@@ -19,13 +19,6 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def own_server() -> Iterator[PostgresServer]:
-    """A server that the test may freeze, kill and start again."""
-    with PostgresServer() as running:
-        yield running
-
-
-@pytest.fixture
 def url(server: PostgresServer) -> Iterator[str]:
     """The URL of an empty database."""
     with server.database() as name:

@@ -75,11 +75,11 @@ async def test_what_it_leaks_does_not_reach_the_verbs(
     db: DatabaseManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its share is two connections; the next query there waits, and says so."""
-    monkeypatch.setattr(backend, "_WAIT_SECONDS", 0.1)
     held = [databases.core.Connection(db.database, db.database._backend) for _ in range(2)]
     for connection in held:
         await connection.__aenter__()
-    with pytest.raises(PoolTimeout):
+    with monkeypatch.context() as impatient, pytest.raises(PoolTimeout):
+        impatient.setattr(backend, "_WAIT_SECONDS", 0.1)
         await db.database.fetch_val("SELECT 1")
     assert await asyncio.gather(*(db.fetch_value("SELECT 1") for _ in range(10))) == [1] * 10
     for connection in held:

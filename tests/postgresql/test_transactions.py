@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,11 @@ import pytest
 
 from dal.database import DatabaseManager
 from dal.errors import (
-    ForeignKeyViolation,
     OutcomeUnknown,
-    PoolTimeout,
     QueryTimeout,
-    StatementRefused,
-    TooManyWaiters,
-    TransactionError,
 )
-from dal.executor import Executor
 from dal.queries import load_queries
 from dal.settings import DatabaseSettings, Settings
-from dal.transaction import Transaction
 
 ADD = "INSERT INTO account (email) VALUES (:email)"
 COUNT = "SELECT count(*) FROM account"
@@ -43,109 +35,6 @@ async def test_a_block_has_the_level_that_it_asks_for(db: DatabaseManager, level
         assert await tx.fetch_value("SELECT current_setting('transaction_isolation')") == "serializable"
     async with db.transaction(readonly=True) as tx:
         assert await tx.fetch_value("SELECT current_setting('transaction_read_only')") == "on"
-
-
-async def test_read_uncommitted_which_postgresql_lacks_is_refused(db: DatabaseManager) -> None:
-    """The server would take it and do something else; the pool stays whole."""
-    for _ in range(6):
-        with pytest.raises(StatementRefused, match="isolation"):
-            async with db.transaction(isolation="read uncommitted"):
-                pass
-    assert await db.fetch_value("SELECT 1") == 1
-
-
-async def test_a_thousand_increments_by_each_of_two_tasks_are_exact(db: DatabaseManager) -> None:
-    """Through run_transaction."""
-    await db.execute(ADD, {"email": "a"})
-
-    async def increment(tx: Transaction) -> None:
-        balance = await tx.fetch_value("SELECT balance FROM account")
-        await tx.execute("UPDATE account SET balance = :balance", {"balance": balance + 1})
-
-    async def task() -> None:
-        for _ in range(1000):
-            await db.run_transaction(increment)
-
-    await asyncio.gather(task(), task())
-    assert await db.fetch_value("SELECT balance FROM account") == 2000
-
-
-async def test_a_call_that_would_wait_for_its_own_block_raises_at_once(url: str) -> None:
-    """With a pool of one, and with nested blocks that hold all of a larger one."""
-    for size in (1, 2):
-        async with DatabaseManager(url, settings=small(size)) as db, db.transaction():
-            if size == 2:
-                async with db.outside().transaction():
-                    with pytest.raises(TransactionError, match="would wait"):
-                        await db.outside().fetch_value("SELECT 1")
-                assert await db.outside().fetch_value("SELECT 1") == 1
-                continue
-            calls: list[Callable[[Executor], Any]] = [
-                lambda outside: outside.fetch_value("SELECT 1"),
-                lambda outside: outside.execute_transaction([("SELECT 1", ())]),
-                lambda outside: anext(outside.stream("SELECT 1")),
-                lambda outside: outside.transaction().__aenter__(),
-            ]
-            for call in calls:
-                with pytest.raises(TransactionError, match="would wait"):
-                    await call(db.outside())
-
-
-async def test_a_block_of_another_task_is_waited_for(url: str) -> None:
-    """It may well end."""
-    async with DatabaseManager(url, settings=small(1)) as db:
-        inside = asyncio.Event()
-
-        async def block() -> None:
-            async with db.transaction() as tx:
-                inside.set()
-                await asyncio.sleep(0.05)
-                await tx.fetch_value("SELECT 1")
-
-        task = asyncio.create_task(block())
-        await inside.wait()
-        assert await db.fetch_value("SELECT 1") == 1
-        await task
-
-
-async def test_waiting_for_a_connection_is_bounded(url: str) -> None:
-    """By the call's timeout and by the length of the line."""
-    async with DatabaseManager(url, settings=small(1, max_waiting=2)) as db:
-        sleeper = asyncio.create_task(db.fetch_value("SELECT pg_sleep(0.5)"))
-        await asyncio.sleep(0.05)
-        begun = asyncio.get_running_loop().time()
-        with pytest.raises(PoolTimeout):
-            await db.fetch_value("SELECT 1", timeout=0.1)
-        assert 0.08 < asyncio.get_running_loop().time() - begun < 0.15
-        waiting = [asyncio.create_task(db.fetch_value("SELECT 1")) for _ in range(2)]
-        await asyncio.sleep(0)
-        with pytest.raises(TooManyWaiters):
-            await db.fetch_value("SELECT 1")
-        await asyncio.gather(sleeper, *waiting)
-
-
-async def test_a_deferred_constraint_fails_at_commit_each_time(db: DatabaseManager) -> None:
-    """By class, more often than there are connections; it is known that nothing was committed."""
-    await db.execute(
-        "CREATE TABLE note (account_id bigint REFERENCES account (account_id) DEFERRABLE INITIALLY DEFERRED)"
-    )
-    for _ in range(7):
-        with pytest.raises(ForeignKeyViolation):
-            async with db.transaction() as tx:
-                await tx.execute("INSERT INTO note VALUES (99)")
-        with pytest.raises(ForeignKeyViolation):
-            await db.execute_transaction([("INSERT INTO note VALUES (99)", ())])
-    assert await db.fetch_value("SELECT count(*) FROM note") == 0
-
-
-async def test_a_block_whose_time_is_over_before_commit_is_rolled_back(db: DatabaseManager) -> None:
-    """COMMIT is not sent, so the outcome is known."""
-    with pytest.raises(QueryTimeout) as raised:
-        async with db.transaction(timeout=0.05) as tx:
-            await tx.execute(ADD, {"email": "a"})
-            await asyncio.sleep(0.1)
-    assert not isinstance(raised.value, OutcomeUnknown)
-    assert await db.fetch_value(COUNT) == 0
 
 
 async def test_a_commit_that_takes_too_long_has_an_unknown_outcome(db: DatabaseManager) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -158,14 +159,43 @@ async def test_times_are_utc_whatever_the_servers_zone(db: DatabaseManager) -> N
     assert found.tzinfo is UTC
 
 
-@pytest.mark.parametrize("sql", ["SELECT 'infinity'::date", "SELECT '-infinity'::timestamptz",
-                                 "SELECT '12000-01-01'::date", "SELECT '44-03-15 BC'::date"])  # fmt: skip
-async def test_a_date_that_python_has_not_is_an_error_not_another_date(db: DatabaseManager, sql: Any) -> None:
+@pytest.mark.parametrize("sql", [
+    "SELECT 'infinity'::date", "SELECT '-infinity'::timestamptz", "SELECT '12000-01-01'::date",
+    "SELECT '44-03-15 BC'::date", "SELECT 'infinity'::timestamp", "SELECT '-infinity'::timestamp",
+    "SELECT '1 mon'::interval", "SELECT '1 year -12 days'::interval", "SELECT array['infinity'::timestamp]",
+])  # fmt: skip
+async def test_a_value_that_python_has_not_is_an_error_not_another_value(
+    db: DatabaseManager, sql: Any
+) -> None:
     """It was stored by someone else; the connection goes on."""
     with pytest.raises(DataError):
         await db.fetch_value(sql)
     async with db.transaction() as tx:
         assert await tx.fetch_value("SELECT 1") == 1
+
+
+async def test_json_that_is_nested_too_deeply_is_refused(db: DatabaseManager) -> None:
+    """Where it is too deep, Python's version says; the connection goes on."""
+    with contextlib.suppress(DataError):
+        assert await db.fetch_value("SELECT (repeat('[', 3000) || repeat(']', 3000))::jsonb")
+    assert await db.fetch_value("SELECT 1") == 1
+
+
+async def test_times_without_a_zone_and_intervals_come_back_exactly(db: DatabaseManager) -> None:
+    """The last microsecond too, which the driver by itself gives for infinity."""
+    found = await db.fetch_one(
+        "SELECT '9999-12-31 23:59:59.999999'::timestamp, '0001-01-01'::timestamp,"
+        " '-3 days 00:00:00.000001'::interval"
+    )
+    assert found == (datetime.max, datetime.min, timedelta(days=-3, microseconds=1))
+
+
+async def test_an_interval_goes_in_as_text(db: DatabaseManager) -> None:
+    """The error says how."""
+    with pytest.raises(DataError, match="AS interval"):
+        await db.fetch_value("SELECT cast(:x AS interval)", {"x": "1 day"})
+    text = "SELECT cast(cast(:x AS text) AS interval)"
+    assert await db.fetch_value(text, {"x": "1 day"}) == timedelta(days=1)
 
 
 async def test_a_parameter_without_a_type_says_what_to_write(db: DatabaseManager) -> None:
@@ -193,6 +223,20 @@ async def test_types_of_the_users_own_work(db: DatabaseManager) -> None:
         await db.fetch_value("SELECT cast(:x AS mood)", {"x": "angry"})
 
 
+@pytest.mark.parametrize("change", [
+    "DROP TABLE felt; DROP TYPE mood; CREATE TYPE mood AS ENUM ('glad'); CREATE TABLE felt (x mood)",
+    "ALTER TABLE felt ALTER x TYPE text",
+    "ALTER TABLE felt ALTER x TYPE jsonb USING NULL",
+])  # fmt: skip
+async def test_a_write_goes_on_when_a_type_was_made_anew(db: DatabaseManager, change: Any) -> None:
+    """Or its column is of another type that takes text too: the server refuses what was prepared before."""
+    value = '"glad"' if "jsonb" in change else "glad"
+    await db.execute_script("CREATE TYPE mood AS ENUM ('glad'); CREATE TABLE felt (x mood)")
+    await db.execute("INSERT INTO felt (x) VALUES (:x)", {"x": "glad"})
+    await db.execute_script(change)
+    assert await db.execute("INSERT INTO felt (x) VALUES (:x)", {"x": value}) == 1
+
+
 async def test_large_values_travel_whole(db: DatabaseManager) -> None:
     """20 MB of text."""
     text = "ä😀x" * 3_000_000
@@ -214,3 +258,9 @@ async def test_a_result_without_rows_or_columns_has_none(db: DatabaseManager) ->
     row = await db.fetch_one("SELECT")
     assert row is not None
     assert len(row) == 0
+
+
+async def test_a_row_without_a_column_has_no_value(db: DatabaseManager) -> None:
+    """PostgreSQL has such rows."""
+    assert [len(row) for row in await db.fetch_all("SELECT FROM generate_series(1, 2)")] == [0, 0]
+    assert await db.fetch_value("SELECT") is None

@@ -18,6 +18,7 @@ from dal.errors import ConfigurationError, QueryError, QueryFileError, QueryNotF
 from dal.queries import Parameter, load_queries
 from dal.queries.dialects import DIALECTS, MYSQL, POSTGRESQL, SQLITE
 from dal.queries.files import shipped
+from dal.queries.query import CachePolicy
 from dal.values import ParameterType, Storage
 from tests.queries.conftest import Files, encoders_of
 
@@ -82,8 +83,8 @@ def test_an_aiosql_file_loads_unchanged(files: Files) -> None:
 def test_a_query_knows_what_its_file_says(files: Files) -> None:
     """Every part of the header is an attribute."""
     query = files.one(
-        "-- name: by_id(user_id: int) :one\n-- returns: User\n-- reads: users\n-- cache: 60\n-- Doc.\n"
-        "SELECT user_id FROM users WHERE user_id = :user_id;",
+        "-- name: by_id(user_id: int) :one\n-- returns: User\n-- reads: users\n"
+        "-- cache: users ttl=9\n-- Doc.\nSELECT user_id FROM users WHERE user_id = :user_id;",
         models={"User": User},
     )
     assert query.name == "by_id"
@@ -92,7 +93,9 @@ def test_a_query_knows_what_its_file_says(files: Files) -> None:
     assert query.returns is User
     assert query.doc == "Doc."
     assert query.source == f"{files.folder / 'queries.sql'}:1"
-    assert query.headers == {"reads": "users", "cache": "60"}
+    assert query.headers == {"reads": "users", "cache": "users ttl=9"}
+    assert query.cache == CachePolicy("users", 9)
+    assert query.reads == ("users",)
     assert query.engines == frozenset()
     assert repr(query) == f"<Query by_id :one from {query.source}>"
 

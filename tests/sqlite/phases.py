@@ -65,7 +65,7 @@ class Gate:
 def install(monkeypatch: pytest.MonkeyPatch) -> Gate:
     """Put a gate around every statement of every connection."""
     gate = Gate()
-    run_own, run = Connection.own, statements._open
+    run_own, run = Connection.own, statements.opened
 
     def phase_of(sql: str) -> str:
         if sql.startswith("BEGIN"):
@@ -83,6 +83,6 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Gate:
             return run(connection, sql, args)
 
     monkeypatch.setattr(Connection, "own", gated_own)
-    monkeypatch.setattr(statements, "_open", gated)
+    monkeypatch.setattr(statements, "opened", gated)
     assert own.COMMIT.startswith("COMMIT")
     return gate

@@ -11,22 +11,17 @@ import os
 import random
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dal.database import DatabaseManager
-from dal.errors import TransactionError
 from dal.settings import Settings
-from dal.transaction import Transaction
+from tests.conformance.pairs import ADD, TABLE, VERBS, both_halves, by_block, by_read_only_block, by_stream
 from tests.sqlite.phases import PHASES, Gate, install
 
-ADD = "INSERT INTO pair (half, ident) VALUES (?, ?)"
 ENDLESS = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c"
-TABLE = "CREATE TABLE pair (half INTEGER, ident INTEGER)"
 
 
 @pytest.fixture
@@ -39,56 +34,6 @@ async def db(tmp_path: Path) -> AsyncIterator[DatabaseManager]:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     return install(monkeypatch)
-
-
-async def both_halves(tx: Transaction, ident: int) -> None:
-    await tx.execute(ADD, (1, ident))
-    await tx.execute(ADD, (2, ident))
-
-
-async def by_block(db: DatabaseManager, ident: int) -> None:
-    async with db.transaction() as tx:
-        await both_halves(tx, ident)
-
-
-async def by_nested_block(db: DatabaseManager, ident: int) -> None:
-    async with db.transaction() as tx, tx.transaction() as inner:
-        await both_halves(inner, ident)
-
-
-async def by_stream(db: DatabaseManager, ident: int) -> None:
-    async with aclosing(db.stream("SELECT half FROM pair", batch_size=1)) as rows:
-        async for _ in rows:
-            break
-    await by_many(db, ident)
-
-
-async def by_many(db: DatabaseManager, ident: int) -> None:
-    await db.execute_many(ADD, [(1, ident), (2, ident)])
-
-
-async def by_read_only_block(db: DatabaseManager, ident: int) -> None:
-    async with db.transaction(readonly=True) as tx:
-        await tx.fetch_all("SELECT half FROM pair")
-        await tx.fetch_value("SELECT count(*) FROM pair")
-
-
-VERBS: dict[str, Callable[[DatabaseManager, int], Awaitable[Any]]] = {
-    "execute": lambda db, n: db.execute("INSERT INTO pair (half, ident) VALUES (1, ?), (2, ?)", (n, n)),
-    "fetch_one": lambda db, n: db.fetch_one("SELECT half FROM pair WHERE ident = ? AND half = 1", (n,)),
-    "fetch_all of a write": lambda db, n: db.fetch_all(
-        "INSERT INTO pair (half, ident) VALUES (1, ?), (2, ?) RETURNING half", (n, n)
-    ),
-    "fetch_value": lambda db, n: db.fetch_value("SELECT count(*) FROM pair"),
-    "execute_many": by_many,
-    "execute_script": lambda db, n: db.execute_script("INSERT INTO pair VALUES (1, -1); SELECT 1;"),
-    "execute_transaction": lambda db, n: db.execute_transaction([(ADD, (1, n)), (ADD, (2, n))]),
-    "transaction": by_block,
-    "nested transaction": by_nested_block,
-    "read-only transaction": by_read_only_block,
-    "run_transaction": lambda db, n: db.run_transaction(lambda tx: both_halves(tx, n)),
-    "stream": by_stream,
-}  # fmt: skip
 
 
 async def assert_whole(db: DatabaseManager, calls: int = 20) -> None:
@@ -106,25 +51,6 @@ async def assert_whole(db: DatabaseManager, calls: int = 20) -> None:
         await tx.execute("DELETE FROM pair WHERE ident = -2")
     async with asyncio.timeout(10):
         await asyncio.gather(*(by_read_only_block(db, 0) for _ in range(20)))
-
-
-@pytest.mark.parametrize("verb", VERBS)
-async def test_cancel_at_every_step_of_the_loop(db: DatabaseManager, verb: str) -> None:
-    """Cancelled after k turns of the event loop, for every k until the call is faster."""
-    for k in range(400):
-        task = asyncio.ensure_future(VERBS[verb](db, k))
-        for _ in range(k):
-            if task.done():
-                break
-            await asyncio.sleep(0)
-        task.cancel()
-        try:
-            await task
-        except asyncio.CancelledError:
-            continue
-        if k > 30:
-            break
-    await assert_whole(db)
 
 
 POINTS = [f"{where} {phase}" for phase in ("begin", "statement", "commit") for where in ("before", "after")]
@@ -238,21 +164,6 @@ async def test_after_commit_runs_although_the_caller_left_during_commit(
     gate.open.set()
     async with asyncio.timeout(5):
         await ran.wait()
-
-
-async def test_a_transaction_is_over_once_a_statement_was_cancelled(db: DatabaseManager) -> None:
-    """Whoever swallows the cancellation cannot go on writing, nor commit."""
-    with pytest.raises(TransactionError):
-        async with db.transaction() as tx:
-            await tx.execute(ADD, (1, 1))
-            task = asyncio.ensure_future(tx.fetch_value(ENDLESS))
-            await asyncio.sleep(0.003)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            with pytest.raises(TransactionError):
-                await tx.execute(ADD, (2, 1))
-    await assert_whole(db)
 
 
 async def test_a_thousand_cancellations_at_random(tmp_path: Path, gate: Gate) -> None:

@@ -11,9 +11,11 @@ import asyncio
 import contextlib
 import select
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from asyncmy import connection as asyncmy_connection
@@ -21,6 +23,7 @@ from asyncmy.constants import CLIENT, COMMAND, FIELD_TYPE, SERVER_STATUS
 from asyncmy.converters import conversions
 from asyncmy.cursors import SSCursor
 from asyncmy.errors import InterfaceError, MySQLError, OperationalError
+from asyncmy.protocol import MysqlPacket
 
 from dal.engines.mysql.errors import GONE, ends_connection, number_of, opening, translated
 from dal.errors import CannotOpen, ConfigurationError, DatabaseError, DataError, StatementRefused
@@ -34,6 +37,7 @@ _OPEN_SECONDS = 10.0
 _UNLIMITED = str(2**32 - 1)
 _NO_MULTI_STATEMENTS = b"\x01\x00"
 _SET_OPTION, _RESET_CONNECTION = 0x1B, 0x1F
+_LARGEST_PACKET = 0xFFFFFF  # bytes; what is longer comes in pieces
 _HEADER = 5  # bytes of a packet that are not the statement's
 
 _SQL_MODE = (
@@ -54,9 +58,11 @@ _SETTINGS: dict[str, str] = {
     "autocommit": "1",
     "innodb_lock_wait_timeout": "10",  # seconds; the server's own are 50, and a day
     "lock_wait_timeout": "10",
+    "default_storage_engine": "InnoDB",  # tables of others know no transactions
     "foreign_key_checks": "1",
     "unique_checks": "1",
     "net_write_timeout": "600",  # seconds that the reader of a stream may pause
+    "group_concat_max_len": str(2**30),  # beyond the server's own a text is cut off in silence
 }
 
 
@@ -77,6 +83,9 @@ class Address:
     password: str = field(default="", repr=False)
     socket: str | None = None
     tls: ssl.SSLContext | None = None
+
+
+_name = itemgetter(0)  # of a column, in the driver's description
 
 
 class Answer(NamedTuple):
@@ -143,12 +152,14 @@ class Connection:
         return not (self.busy or self._broken or self.raw._stream_broken)
 
     @property
-    def is_usable(self) -> bool:
-        """True if it is open, outside of any transaction, and the server has sent nothing unasked."""
-        if not self.is_open or self._status & _UNUSABLE or not self._status & _AUTOCOMMIT:
-            return False
-        # The server says that it closes an idle connection by sending something, or nothing more.
-        return self.raw._proto.length == self.raw._proto.pos and not self._poll.poll(0)
+    def is_clean(self) -> bool:
+        """True if it is open and, by its last answer, outside of any transaction."""
+        return self.is_open and self._status & _STATES == _AUTOCOMMIT
+
+    @property
+    def is_left(self) -> bool:
+        """True if the server sent something unasked: so it says that it closes an idle connection."""
+        return self.raw._proto.length != self.raw._proto.pos or bool(self._poll.poll(0))
 
     async def run(self, text: str) -> Answer:
         """Run one statement to its end.
@@ -172,7 +183,7 @@ class Connection:
         self._note(last)
         if first.description is None:
             return Answer((), (), last.affected_rows)
-        return Answer(tuple([column[0] for column in first.description]), first.rows, len(first.rows))
+        return Answer(tuple(map(_name, first.description)), first.rows, len(first.rows))
 
     async def start(self, text: str) -> Any:
         """Run one statement up to its first row, and return the driver's cursor."""
@@ -356,6 +367,7 @@ async def opened(address: Address, *, exact: bool = True, longest_pause: int | N
         program_name="dal",
         auth_plugin_map={} if address.tls or address.socket else _NO_CLEAR_PASSWORDS,
     )
+    raw.read_packet = partial(_read_packet, raw.read_packet)
     # The driver's own limit ends with the TCP handshake; and a cancellation in that very moment is
     # lost on Python 3.11, so that closing is what is left.
     loop = asyncio.get_running_loop()
@@ -397,6 +409,7 @@ _UNUSABLE = (
     | SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
 )
 _AUTOCOMMIT = SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT
+_STATES = _UNUSABLE | _AUTOCOMMIT
 
 
 def _packet(command: int, argument: bytes) -> bytes:
@@ -435,6 +448,22 @@ def _literal(value: str) -> str:
 
 def _was_not_sent(error: Exception) -> bool:
     return number_of(error) == GONE or isinstance(error, InterfaceError)
+
+
+class _Packet(MysqlPacket):
+    """A packet of an answer, which the driver asks in these words whether it is the last one.
+
+    The last one begins with the byte 0xFE, as does a row whose first value has 16 MiB or more.
+    """
+
+    def is_auth_switch_request(self) -> bool:
+        return bool(super().is_auth_switch_request()) and len(self.get_all_data()) < _LARGEST_PACKET
+
+
+def _read_packet(
+    read: Callable[[type[MysqlPacket]], Awaitable[Any]], kind: type[MysqlPacket] = MysqlPacket
+) -> Awaitable[Any]:
+    return read(_Packet if kind is MysqlPacket else kind)
 
 
 class _RefusedPlugin:

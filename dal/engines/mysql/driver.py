@@ -30,9 +30,13 @@ class MysqlDriver:
         """See `Driver.open`."""
         return await opened(self._address, exact=self._exact, longest_pause=self._longest_pause)
 
-    def is_usable(self, connection: Connection) -> bool:
-        """See `Driver.is_usable`."""
-        return connection.is_usable
+    def is_open(self, connection: Connection) -> bool:
+        """See `Driver.is_open`."""
+        return connection.is_open and not connection.is_left
+
+    def is_clean(self, connection: Connection) -> bool:
+        """See `Driver.is_clean`."""
+        return connection.is_clean
 
     async def check(self, connection: Connection) -> None:
         """See `Driver.check`."""
@@ -81,7 +85,7 @@ class _Killer:
 
     async def _kill(self, thread_id: int) -> None:
         try:
-            if self._connection is None or not self._connection.is_usable:
+            if self._connection is None or self._connection.is_left or not self._connection.is_clean:
                 self._connection = await opened(self._address)
             await self._connection.run(f"KILL CONNECTION {thread_id}")
         except DalError as error:

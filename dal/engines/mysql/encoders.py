@@ -32,6 +32,7 @@ from dal.values import (
     refused,
 )
 
+_JSON_LEVELS = 32  # of a document that MariaDB takes for valid
 _DIGITS = 65  # of the widest DECIMAL; a literal with more would become the nearest one in silence
 
 
@@ -76,7 +77,7 @@ def _uuid(value: UUID) -> str:
 
 
 def _json(value: Any) -> str:
-    return f"'{escape_string(json_text(value))}'"
+    return f"'{escape_string(json_text(value, _JSON_LEVELS))}'"
 
 
 def _decimal(scale: int, value: Decimal) -> str:

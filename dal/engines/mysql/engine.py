@@ -9,9 +9,9 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, TypeVar
 
-from dal.engines.base import Call, Isolation, Rows, Session, Want
+from dal.engines.base import Call, Connections, Isolation, Rows, Session, Want
 from dal.engines.deadlines import Deadlines
-from dal.engines.mysql import statements
+from dal.engines.mysql import statements, traces
 from dal.engines.mysql.connection import Address, Connection
 from dal.engines.mysql.driver import MysqlDriver
 from dal.engines.mysql.encoders import encoders
@@ -72,6 +72,15 @@ class MysqlEngine:
         self._finalizer.detach()
         self._deadlines.close()
 
+    def reachable_at(self, url: str) -> str:
+        """See `Engine.reachable_at`."""
+        return url
+
+    @property
+    def connections(self) -> Connections:
+        """See `Engine.connections`."""
+        return Connections(self._pool.size, self._pool.lent, self._pool.waiting)
+
     async def execute(self, call: Call, deadline: float | None) -> int:
         """See `Runner.execute`."""
         statements.check(call.sql, inside=False)
@@ -116,6 +125,12 @@ class MysqlEngine:
         run = self._on_one if any(commits) else self._in_transaction
         await run(lambda connection: statements.run_all(connection, pieces), deadline, clean=False)
 
+    async def traces(self, statement: Statement, deadline: float | None) -> tuple[str, ...]:
+        """See `Engine.traces`."""
+        return await self._on_one(
+            lambda connection: traces.found(connection, statement), deadline, clean=False
+        )
+
     async def execute_batch(self, calls: Sequence[Call], deadline: float | None) -> None:
         """See `Engine.execute_batch`."""
         for call in calls:
@@ -153,20 +168,20 @@ class MysqlEngine:
         _held.set((*(held for held in _held.get() if held.is_open), session))
         return session
 
-    async def _acquire(self, deadline: float | None) -> Connection:
+    def _acquire(self, deadline: float | None) -> Awaitable[Connection]:
         """Borrow a connection, unless it would wait for those that the task itself holds."""
         if self._pool.is_exhausted and sum(held.is_open for held in _held.get()) >= self._pool.max_size:
             raise TransactionError(
                 "this call would wait for the connection that the transaction block around it holds; "
                 "use the block's own tx, or make the pool larger (pool_size, max_overflow)"
             )
-        return await self._pool.acquire(deadline)
+        return self._pool.acquire(deadline)
 
     async def _on_one(
         self, work: Callable[[Connection], Awaitable[T]], deadline: float | None, *, clean: bool
     ) -> T:
         """Return what *work* brings on a connection that is outside of any transaction."""
-        connection = await self._acquire(deadline)
+        connection = self._pool.take() or await self._acquire(deadline)
         try:
             with self._deadlines.limit(deadline, late):
                 return await work(connection)

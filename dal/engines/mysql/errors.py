@@ -8,6 +8,7 @@ near a syntax error. So the messages here are our own, with names of constraints
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Mapping
 
 from asyncmy.errors import MySQLError
@@ -76,6 +77,7 @@ _DATA = {
     1690: "a number is out of range",
     1365: "a division by zero",
     1153: "the statement is larger than the server's max_allowed_packet",
+    1300: "a text has a character that the server cannot take here",
     1301: "a result is larger than the server's max_allowed_packet",
     4037: "JSON text is not valid",
     4038: "JSON text is not valid",
@@ -85,10 +87,13 @@ _COLUMN = re.compile(r"for column (?:[`'][^`']*[`']\.)*[`'](?P<name>[^`']*)[`'] 
 
 _STATEMENT: Mapping[int, tuple[_Class, str, str]] = {
     1064: (SqlSyntaxError, "the server cannot parse the statement", r"(?P<name>at line \d+)$"),
+    1005: (StatementError, "the table cannot be made", ""),
+    1117: (StatementError, "the table would have too many columns", ""),
     1065: (SqlSyntaxError, "the statement is empty", ""),
     1149: (SqlSyntaxError, "the server cannot parse the statement", ""),
     1146: (UndefinedTable, "there is no such table", rf"^Table {_NAME} doesn't exist$"),
     1051: (UndefinedTable, "there is no such table", rf"^Unknown table {_NAME}$"),
+    4092: (UndefinedTable, "there is no such view", rf"^Unknown VIEW: {_NAME}$"),
     1109: (UndefinedTable, "there is no such table", rf"^Unknown table {_NAME}"),
     1054: (UndefinedColumn, "there is no such column", rf"^Unknown column {_NAME}"),
     1072: (UndefinedColumn, "there is no such column", rf"^Key column {_NAME}"),
@@ -98,6 +103,9 @@ _STATEMENT: Mapping[int, tuple[_Class, str, str]] = {
     1049: (StatementError, "there is no such database", rf"^Unknown database {_NAME}$"),
     1055: (StatementError, "a column is neither grouped by nor aggregated", ""),
     1140: (StatementError, "a column is neither grouped by nor aggregated", ""),
+    4005: (StatementError, "a recursive WITH has no part to begin with", ""),
+    4015: (StatementError, "a window function stands where none may be", ""),
+    4161: (StatementError, "there is no such type", rf"^Unknown data type: {_NAME}$"),
     1111: (StatementError, "an aggregate stands where none may be", ""),
     1052: (StatementError, "a column's name is ambiguous", rf"^Column {_NAME}"),
     1044: (StatementError, "the user has no right to do this", ""),
@@ -201,7 +209,12 @@ def opening(error: Exception) -> DalError:
     ours = translated(error)
     if not isinstance(ours, DatabaseError):
         return ours
-    if isinstance(ours, ConnectionLost) or not isinstance(ours, ConnectionFailed):
+    if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+        reason = error.__cause__.verify_message
+        ours = CannotOpen(f"the server's certificate is not accepted: {reason}", code=ours.code)
+    elif isinstance(error.__cause__, ssl.SSLError):
+        ours = CannotOpen(f"TLS failed, or the server offers none: {error.__cause__.reason}", code=ours.code)
+    elif isinstance(ours, ConnectionLost) or not isinstance(ours, ConnectionFailed):
         ours = CannotOpen(f"the connection could not be opened: {ours}", code=ours.code)
     ours.sent = False
     return ours

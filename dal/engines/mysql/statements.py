@@ -187,8 +187,8 @@ def wanted(answer: Answer, want: Want) -> Rows:
 def bulk(statement: Statement, rows: Sequence[Sequence[str]], max_packet: int) -> Iterator[str]:
     """Yield the statements that do what *statement* does with each of *rows*.
 
-    An INSERT of plain values becomes one with several rows: they are stored in turn all the same, so
-    that triggers, generated keys and constraints see no difference.
+    An INSERT of plain values, an upsert too, becomes one with several rows: they are stored in turn all
+    the same, so that triggers, generated keys and constraints see no difference.
     """
     found = _PLAIN_INSERT.fullmatch(statement.sql)
     if found is None:
@@ -196,23 +196,26 @@ def bulk(statement: Statement, rows: Sequence[Sequence[str]], max_packet: int) -
             yield rendered(statement.sql, row)
         return
     limit = min(_BULK_BYTES, max_packet // 4)  # characters; one takes up to four bytes
+    upsert = found["upsert"] or ""
     pieces: list[str] = []
     size = 0
     for row in rows:
         piece = found["values"] % tuple(row)
         if pieces and size + len(piece) > limit:
-            yield found["start"] + ", ".join(pieces)
+            yield found["start"] + ", ".join(pieces) + upsert
             pieces, size = [], 0
         pieces.append(piece)
         size += len(piece) + 2
     if pieces:
-        yield found["start"] + ", ".join(pieces)
+        yield found["start"] + ", ".join(pieces) + upsert
 
 
 _NAME = r"(?:\w+|`[^`%]+`)"
 _PLAIN_INSERT = re.compile(
     rf"(?P<start>\s*INSERT\s+(?:INTO\s+)?{_NAME}(?:\.{_NAME})?\s*\(\s*{_NAME}(?:\s*,\s*{_NAME})*\s*\)\s*VALUES\s*)"
-    r"(?P<values>\(\s*%s(?:\s*,\s*%s)*\s*\))\s*",
+    r"(?P<values>\(\s*%s(?:\s*,\s*%s)*\s*\))"
+    r"(?P<upsert>\s*ON\s+DUPLICATE\s+KEY\s+UPDATE\s(?:(?!SELECT)[^%;'\"#])*)?"
+    r"\s*;?\s*",  # a text from a file ends with its semicolon
     re.IGNORECASE,
 )
 

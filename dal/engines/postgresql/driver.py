@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from dataclasses import dataclass, field
+from typing import Any
 
 import asyncpg
 
@@ -29,8 +31,8 @@ class Address:
     Attributes:
         hosts: A name or an address, or the folders in which the Unix socket may be.
         tls: What verifies the server; None for a plain connection.
-        statement_cache: Statements that stay prepared on a connection; 0 for none, as a proxy that lends
-            connections by the transaction wants it.
+        statement_cache: Statements that stay prepared on a connection; 0 for none, and for a server behind
+            a proxy that lends its sessions by the transaction.
     """
 
     hosts: tuple[str, ...]
@@ -42,8 +44,26 @@ class Address:
     statement_cache: int = 256
     application_name: str = "dal"
 
+    @property
+    def shares_sessions(self) -> bool:
+        """True behind a proxy: each transaction may be in another session, which others use too."""
+        return self.statement_cache == 0
+
     def __str__(self) -> str:
         return f"{self.database} on {self.hosts[0]}:{self.port}"
+
+
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # it comes without types
+    """asyncpg's own, which makes no noise about cancel requests that the process does not stay for."""
+
+    def _cancel_current_command(self, *args: Any) -> None:
+        super()._cancel_current_command(*args)
+        for task in self._cancellations:
+            task._log_destroy_pending = False
+
+    async def _cancel(self, *args: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the event loop is closed
+            await super()._cancel(*args)
 
 
 class PostgresDriver:
@@ -65,7 +85,8 @@ class PostgresDriver:
             "application_name": address.application_name,
             "standard_conforming_strings": "on",  # the scanner of the query files relies on it
             "TimeZone": "UTC",
-            **(settings or {}),
+            # Those above are kept for each client by pgbouncer; it refuses any other.
+            **({} if address.shares_sessions else settings or {}),
         }
 
     async def open(self) -> Connection:
@@ -78,8 +99,12 @@ class PostgresDriver:
                 f"the server of {self._address} did not answer within {OPEN_SECONDS:g} seconds", sent=False
             ) from error
 
-    def is_usable(self, connection: Connection) -> bool:
-        """See `Driver.is_usable`."""
+    def is_open(self, connection: Connection) -> bool:
+        """See `Driver.is_open`."""
+        return not connection.raw.is_closed()
+
+    def is_clean(self, connection: Connection) -> bool:
+        """See `Driver.is_clean`."""
         return not connection.raw.is_closed() and not connection.raw.is_in_transaction()
 
     async def check(self, connection: Connection) -> None:
@@ -87,8 +112,9 @@ class PostgresDriver:
         await connection.run_text("SELECT 1")
 
     async def reset(self, connection: Connection) -> None:
-        """See `Driver.reset`."""
-        await connection.run_text(RESET)
+        """See `Driver.reset`; behind a proxy it would reach any session but the one that was used."""
+        if not self._address.shares_sessions:
+            await connection.run_text(RESET)
 
     async def close(self, connection: Connection) -> None:
         """See `Driver.close`; the driver sends the cancel request if a call was cancelled."""
@@ -112,7 +138,10 @@ class PostgresDriver:
                 target_session_attrs="any",
                 timeout=2 * OPEN_SECONDS,
                 statement_cache_size=address.statement_cache,
+                # `Connection` keeps its own; the driver's would outlive a change of the schema.
+                max_cacheable_statement_size=1 if self._exact else 0,
                 server_settings=self._settings,
+                connection_class=_Connection,
             )
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
             raise translated(error, opening=True) from error
@@ -131,5 +160,8 @@ class PostgresDriver:
             raise ConfigurationError(
                 f"the database {self._address} is encoded in {encoding}; create it with ENCODING 'UTF8'"
             )
+        if self._address.shares_sessions:
+            # When it asks for a type the driver turns it off and on again: that may be in two sessions.
+            raw._server_caps = raw._server_caps._replace(jit=False)
         if self._exact:
             await set_codecs(raw)

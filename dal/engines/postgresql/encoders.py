@@ -27,13 +27,10 @@ from dal.values import (
     checked_text,
     checked_timestamp,
     json_text,
+    same,
 )
 
 _LARGE_FLOAT = re.compile(r'"(?:[^"\\]|\\.)*"|(?P<float>-?[\d.]+e\+\d+)', re.DOTALL)
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 def _json(value: Any) -> str:
@@ -47,15 +44,15 @@ def _written_out(found: re.Match[str]) -> str:
 
 
 _ENCODERS: dict[type, Encoder] = {
-    type(None): _same,
-    bool: _same,
+    type(None): same,
+    bool: same,
     int: checked_int,
     float: checked_float,
     str: checked_text,
-    bytes: _same,
-    date: _same,
+    bytes: same,
+    date: same,
     datetime: checked_timestamp,
-    UUID: _same,
+    UUID: same,
     Json: _json,
 }
 
@@ -75,4 +72,4 @@ def encoders(declared: ParameterType | None) -> Encoders:
         "decimal": lambda _: decimal,
     }
     encoder = by_kind.get(declared.kind, _ENCODERS.__getitem__)
-    return {type(None): _same, **{kind: encoder(kind) for kind in KINDS[declared.kind]}}
+    return {type(None): same, **{kind: encoder(kind) for kind in KINDS[declared.kind]}}

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from dal.engines.base import Call, Isolation, Rows, Session, Want
+from dal.engines.base import Call, Connections, Isolation, Rows, Session, Want
 from dal.engines.deadlines import Deadlines
 from dal.engines.pool import Pool, PoolSettings
-from dal.engines.postgresql import statements
+from dal.engines.postgresql import statements, traces
 from dal.engines.postgresql.connection import Connection
 from dal.engines.postgresql.driver import Address, PostgresDriver
 from dal.engines.postgresql.encoders import encoders
-from dal.engines.postgresql.errors import StalePlan, is_harmless, translated
-from dal.engines.postgresql.session import PostgresSession, begin_text, fetched, late
+from dal.engines.postgresql.errors import ClosedBefore, StalePlan, is_harmless, translated
+from dal.engines.postgresql.session import LIMITS, PostgresSession, begin_text, late, wanted
 from dal.errors import ReadOnlyDatabase, StatementRefused, TransactionError
 from dal.queries.dialects import POSTGRESQL
 from dal.queries.statement import Statement
@@ -74,6 +75,15 @@ class PostgresEngine:
         self._finalizer.detach()
         self._deadlines.close()
 
+    def reachable_at(self, url: str) -> str:
+        """See `Engine.reachable_at`."""
+        return url
+
+    @property
+    def connections(self) -> Connections:
+        """See `Engine.connections`."""
+        return Connections(self._pool.size, self._pool.lent, self._pool.waiting)
+
     async def execute(self, call: Call, deadline: float | None) -> int:
         """See `Runner.execute`."""
         statements.refuse(call.statement)
@@ -85,12 +95,15 @@ class PostgresEngine:
     async def fetch(self, call: Call, deadline: float | None, want: Want) -> Rows:
         """See `Runner.fetch`."""
         statement = call.statement
-        statements.refuse(statement)
-        if want == "one" and statements.writes(statement) and not statements.inserts_one_row(statement):
-            return await self._fetch_one_of_a_write(call, deadline)
-        return await self._on_one(
-            lambda connection: fetched(connection, call, want), deadline, clean=statement.clean
+        if statement.verb != "SELECT" or statement.writes:
+            statements.refuse(statement)
+            if want == "one" and statements.writes(statement) and not statements.inserts_one_row(statement):
+                return await self._fetch_one_of_a_write(call, deadline)
+        limit = LIMITS[want]
+        rows, _ = await self._on_one(
+            lambda connection: connection.run(call, limit), deadline, clean=statement.clean
         )
+        return rows if want == "all" else wanted(rows, want)
 
     async def execute_many(
         self, statement: Statement, rows: Sequence[tuple[Any, ...]], deadline: float | None
@@ -105,6 +118,12 @@ class PostgresEngine:
         """See `Runner.execute_script`; the server makes it one transaction."""
         if checked := statements.checked_script(text):
             await self._on_one(lambda connection: connection.run_text(checked), deadline, clean=False)
+
+    async def traces(self, statement: Statement, deadline: float | None) -> tuple[str, ...]:
+        """See `Engine.traces`."""
+        return await self._on_one(
+            lambda connection: traces.found(connection.raw, statement), deadline, clean=False
+        )
 
     async def execute_batch(self, calls: Sequence[Call], deadline: float | None) -> None:
         """See `Engine.execute_batch`."""
@@ -143,38 +162,49 @@ class PostgresEngine:
         return session
 
     async def _begin(self, text: str, deadline: float | None) -> PostgresSession:
+        for _ in range(self._pool.max_size):
+            with contextlib.suppress(ClosedBefore):
+                return await self._begun(text, deadline)
+        return await self._begun(text, deadline)
+
+    async def _begun(self, text: str, deadline: float | None) -> PostgresSession:
         session = PostgresSession(await self._acquire(deadline), self._pool, self._deadlines)
         await session.begin(text, deadline)
         return session
 
-    async def _acquire(self, deadline: float | None) -> Connection:
+    def _acquire(self, deadline: float | None) -> Awaitable[Connection]:
         """Borrow a connection, unless it would wait for those that the task itself holds."""
         if self._pool.is_exhausted and sum(held.is_open for held in _held.get()) >= self._pool.max_size:
             raise TransactionError(
                 "this call would wait for the connection that the transaction block around it holds; "
                 "use the block's own tx, or make the pool larger (pool_size, max_overflow)"
             )
-        return await self._pool.acquire(deadline)
+        return self._pool.acquire(deadline)
 
     async def _on_one(
         self, work: Callable[[Connection], Awaitable[T]], deadline: float | None, *, clean: bool
     ) -> T:
         """Return what *work* brings on a connection that is outside of any transaction."""
-        connection = await self._acquire(deadline)
-        try:
-            with self._deadlines.limit(deadline, late):
-                value = await work(connection)
-        except BaseException as error:
-            if is_harmless(error):
-                self._pool.release(connection, clean=clean)
-            else:
-                self._pool.discard(connection)
-            if isinstance(error, Exception):
-                raise translated(error) from error
-            raise
-        in_transaction = connection.raw.is_in_transaction()
+        tries = self._pool.max_size
+        while True:
+            connection = self._pool.take() or await self._acquire(deadline)
+            try:
+                with self._deadlines.limit(deadline, late):
+                    value = await work(connection)
+                break
+            except BaseException as error:
+                if is_harmless(error):
+                    self._pool.release(connection, clean=clean)
+                else:
+                    self._pool.discard(connection)
+                if not isinstance(error, Exception):
+                    raise
+                ours = translated(error)
+                if not tries or not isinstance(ours, ClosedBefore):
+                    raise ours from error
+                tries -= 1
         self._pool.release(connection, clean=clean)
-        if in_transaction:  # the pool has discarded it
+        if connection.raw.is_in_transaction():  # the pool discards it
             raise StatementRefused("the statement began a transaction and did not end it; it is rolled back")
         return value
 

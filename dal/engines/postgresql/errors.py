@@ -108,6 +108,10 @@ class StalePlan(ConflictError):
     """A statement was prepared for an older schema, and nothing of it was run."""
 
 
+class ClosedBefore(ConnectionLost):
+    """The server had said good-bye on the connection before the statement was sent."""
+
+
 def is_of_the_server(error: BaseException) -> bool:
     """Say whether the server refused a statement and the connection goes on."""
     return (
@@ -160,7 +164,11 @@ def _of_the_server(error: asyncpg.PostgresError, opening: bool) -> DatabaseError
             "the schema changed after the statement was prepared; run the transaction again", code=state
         )
     if getattr(error, "severity", None) is None:  # asyncpg's own, raised before it sent anything
-        return DataError("the driver cannot send a value as the type that the statement gives it", sent=False)
+        return DataError(
+            "the driver cannot send a value as the type that the statement gives it; send it as text: write "
+            "cast(cast(:name AS text) AS tsrange), for instance",
+            sent=False,
+        )
     text = _text(error, state)
     if state[:2] == "23" or state == "P0001":
         kind = _CONSTRAINTS.get(state, IntegrityError)
@@ -204,11 +212,16 @@ def _of_the_client(error: Exception, opening: bool) -> DatabaseError:
     if isinstance(error, (asyncpg.InterfaceError, OSError, asyncio.TimeoutError)):
         return ConnectionLost(_reason(error))
     if isinstance(error, asyncpg.InternalClientError):
+        if str(error).startswith("cannot switch to state"):  # it waits for the end of the connection
+            return ClosedBefore("the server closed the connection; nothing was sent", sent=False)
         return DatabaseError(f"the driver failed: {type(error).__name__}")
     if isinstance(error, UnicodeEncodeError):
         return DataError("the text is no valid Unicode", sent=False)
     if isinstance(error, (ValueError, ArithmeticError)):
-        return DataError("a stored value is one that Python has no equal for, such as infinity as a date")
+        return DataError(
+            "a stored value is one that Python has no equal for, such as infinity as a date or a month as an "
+            "interval; select it cast to text"
+        )
     return DatabaseError(f"the driver failed: {type(error).__name__}")
 
 
@@ -218,6 +231,8 @@ def _reason(error: Exception) -> str:
         return f"the server's certificate is not accepted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {error.reason or type(error).__name__}"
+    if type(error) is ConnectionError:  # the driver's own; those of the system say more
+        return "TLS failed, or the server offers none"
     if isinstance(error, TimeoutError):
         return "the server did not answer in time"
     if isinstance(error, OSError):

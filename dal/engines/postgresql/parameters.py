@@ -38,20 +38,24 @@ def _exact_as_single(value: float) -> None:
         raise refused("the number would be rounded to single precision; make the column double precision")
 
 
-def _fits(low: int, high: int) -> Check:
-    def check(value: int) -> None:
-        if not low <= value <= high:
-            raise refused("the integer is out of the range that the statement gives it")
+class _Range:
+    """Takes the integers from *low* to *high*; if the least and the greatest of some pass, all do."""
 
-    return check
+    def __init__(self, low: int, high: int) -> None:
+        self._low = low
+        self._high = high
+
+    def __call__(self, value: int) -> None:
+        if not self._low <= value <= self._high:
+            raise refused("the integer is out of the range that the statement gives it")
 
 
 _TEXT: Table = {str: None}
 
 _TABLES: dict[str, Table] = {
     "bool": {bool: None},
-    "int2": {int: _fits(-(2**15), 2**15 - 1)},
-    "int4": {int: _fits(-(2**31), 2**31 - 1)},
+    "int2": {int: _Range(-(2**15), 2**15 - 1)},
+    "int4": {int: _Range(-(2**31), 2**31 - 1)},
     "int8": {int: None},
     "float4": {float: _exact_as_single, int: _exact_as_single},
     "float8": {float: None, int: _exact_as_double},
@@ -64,6 +68,7 @@ _TABLES: dict[str, Table] = {
     "date": {date: None},
     "timestamptz": {datetime: None},
     "timestamp": {},
+    "interval": {},
     "uuid": {UUID: None},
     "json": _TEXT,
     "jsonb": _TEXT,
@@ -73,6 +78,7 @@ _OTHER: Table = {str: None, int: None, bool: None, bytes: None, list: None}  # t
 _HINTS = {
     "text": "; where PostgreSQL cannot tell the type it takes text: write cast(:name AS bigint), say",
     "timestamp": "; a timestamp without a time zone is ambiguous: make it timestamptz",
+    "interval": "; send it as text: write cast(cast(:name AS text) AS interval)",
     "numeric": "; a float is not exact: declare the parameter as decimal(SCALE) and give a Decimal",
 }
 
@@ -85,8 +91,10 @@ class Parameters:
     """
 
     def __init__(self, types: Sequence[asyncpg.Type]) -> None:
-        self._types = types
+        self.types = types
         self._tables = tuple(_table(kind) for kind in types)
+        self._statement: Statement | None = None
+        self._left: tuple[tuple[int, Table], ...] = ()
 
     def check(self, args: Sequence[Any], statement: Statement) -> None:
         """Raise if a value of *args* would not be stored exactly as it is.
@@ -99,13 +107,38 @@ class Parameters:
             DataError: Nothing was sent.
         """
         try:
-            for value, table in zip(args, self._tables, strict=True):
+            for position, table in self._left if statement is self._statement else self._left_for(statement):
+                value = args[position]
                 if value is not None:
                     check = table[type(value)]
                     if check is not None:
                         check(value)
         except (KeyError, ValueError, DataError):
             raise self._explained(args, statement) from None
+
+    def check_all(self, rows: Sequence[tuple[Any, ...]], statement: Statement) -> None:
+        """Do what `check` does for each of *rows*, column by column."""
+        try:
+            for position, table in self._left_for(statement):
+                _check_column([row[position] for row in rows], table)
+        except (KeyError, ValueError, DataError):
+            for args in rows:
+                self.check(args, statement)
+            raise AssertionError("one of the rows does not fit") from None
+
+    def _left_for(self, statement: Statement) -> tuple[tuple[int, Table], ...]:
+        """Return which values may not fit, as *statement* declares them, and what checks them."""
+        self._left = tuple(
+            (position, table)
+            for position, (kinds, table) in enumerate(zip(statement.kinds, self._tables, strict=True))
+            if kinds is None or not all(kind in table and table[kind] is None for kind in kinds)
+        )
+        self._statement = statement
+        return self._left
+
+    def checks(self, kind: asyncpg.Type) -> bool:
+        """Say whether nothing is left to the driver to check of a value of *kind*, a scalar or an array."""
+        return kind.schema == "pg_catalog" and bool(_TABLES.get(kind.name.removesuffix("[]")))
 
     def _explained(self, args: Sequence[Any], statement: Statement) -> DataError:
         """The error for the first value that does not fit."""
@@ -126,12 +159,24 @@ class Parameters:
         raise AssertionError("one of the values does not fit")
 
     def _misfit(self, label: str, position: int, value: object) -> DataError:
-        kind = self._types[position].name
+        kind = self.types[position].name
         takes = ", ".join(sorted(known.__name__ for known in self._tables[position])) or "nothing but None"
         return refused(
             f"{label} is {kind} in the statement and takes {takes}, "
             f"not {type(value).__name__}{_HINTS.get(kind, '')}"
         )
+
+
+def _check_column(values: Sequence[Any], table: Table) -> None:
+    """Raise if *table* does not take one of *values*."""
+    kinds = set(map(type, values))
+    for kind in kinds - {type(None)}:
+        check = table[kind]
+        if check is None:
+            continue
+        of_kind = values if len(kinds) == 1 else [value for value in values if type(value) is kind]
+        for value in (min(of_kind), max(of_kind)) if isinstance(check, _Range) else of_kind:
+            check(value)
 
 
 def _table(kind: asyncpg.Type) -> Table:

@@ -11,14 +11,14 @@ from dal.engines.deadlines import Deadlines
 from dal.engines.pool import Pool
 from dal.engines.postgresql import statements
 from dal.engines.postgresql.connection import Connection
-from dal.engines.postgresql.errors import is_harmless, is_of_the_server, translated
+from dal.engines.postgresql.errors import ClosedBefore, is_harmless, is_of_the_server, translated
 from dal.errors import ConnectionLost, OutcomeUnknown, QueryTimeout, StatementRefused, TransactionError
 from dal.queries.statement import Statement
 
 T = TypeVar("T")
 
 _ROLLBACK_PATIENCE = 1.0  # seconds that the caller waits for it; it goes on without the caller
-_LIMITS: dict[Want, int] = {"all": 0, "one": 2, "first": 1}
+LIMITS: dict[Want, int] = {"all": 0, "one": 2, "first": 1}
 _LEVELS: tuple[Isolation, ...] = ("serializable", "repeatable read", "read committed")
 
 
@@ -41,14 +41,16 @@ def late() -> QueryTimeout:
     return QueryTimeout("the statement was stopped at its timeout", code="57014")
 
 
-async def fetched(connection: Connection, call: Call, want: Want) -> Rows:
-    """Return the rows of *call* that are wanted.
+def _lost_before_commit() -> ConnectionLost:
+    return ConnectionLost("the connection was lost before COMMIT; the transaction was rolled back")
+
+
+def wanted(rows: Rows, want: Want) -> Rows:
+    """Return *rows*, of which a run with the limit for *want* brought no more than are needed.
 
     Raises:
         TooManyRows: There is a second one; undoing a write is up to the caller.
     """
-    result = await connection.run(call, _LIMITS[want])
-    rows = result.rows
     if want == "one" and len(rows.values) > 1:
         raise statements.too_many_rows()
     return rows
@@ -115,7 +117,9 @@ class PostgresSession:
     async def fetch(self, call: Call, deadline: float | None, want: Want) -> Rows:
         """See `Runner.fetch`."""
         self._take_note(call.statement)
-        return await self._run(lambda connection: fetched(connection, call, want), deadline)
+        limit = LIMITS[want]
+        result = await self._run(lambda connection: connection.run(call, limit), deadline)
+        return wanted(result.rows, want)
 
     async def execute_many(
         self, statement: Statement, rows: Sequence[tuple[Any, ...]], deadline: float | None
@@ -158,7 +162,7 @@ class PostgresSession:
             raise TransactionError("the transaction has ended")
         if self._broken or self._connection.raw.is_closed():
             await self.rollback()
-            raise ConnectionLost("the connection was lost before COMMIT; the transaction was rolled back")
+            raise _lost_before_commit()
         if self._deadlines.has_passed(deadline):
             await self.rollback()
             raise QueryTimeout(
@@ -174,6 +178,8 @@ class PostgresSession:
                 raise translated(error) from error  # type: ignore[arg-type]  # the server's is an Exception
             self._pool.discard(self._connection)
             if isinstance(error, Exception):
+                if isinstance(translated(error), ClosedBefore):
+                    raise _lost_before_commit() from error
                 raise OutcomeUnknown(
                     "the answer to COMMIT was lost; the transaction may or may not have been committed"
                 ) from error

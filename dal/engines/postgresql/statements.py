@@ -19,6 +19,7 @@ _REFUSED = {
 }
 _WRITES = frozenset(("INSERT", "UPDATE", "DELETE", "MERGE"))
 _WRITING_WORD = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
+_SET_FOR_A_BLOCK = re.compile(r"\bSET\s+(?:LOCAL|TRANSACTION|CONSTRAINTS)\b", re.IGNORECASE)
 _TOKEN = re.compile(
     r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\r\n]*|/\*.*?\*/|(?P<word>\w+)|(?P<mark>[(),])|.", re.DOTALL
 )
@@ -32,6 +33,23 @@ def refuse(statement: Statement) -> None:
     """
     if statement.verb in _REFUSED:
         raise _refused(statement.verb)
+
+
+def refuse_in_shared_session(sql: str) -> None:
+    """Raise if *sql* is there to change its session, which others use after it.
+
+    Raises:
+        StatementRefused: It sets something for longer than the transaction, listens, or loads a library.
+    """
+    verb = scan(sql, POSTGRESQL).verb
+    if verb in ("RESET", "LISTEN", "UNLISTEN", "LOAD") or (
+        verb == "SET" and not _SET_FOR_A_BLOCK.search(sql)
+    ):
+        raise StatementRefused(
+            f"not allowed with statement_cache=0: {verb} would act on a session that other clients use; "
+            "in a block, write SET LOCAL",
+            sent=False,
+        )
 
 
 def checked_script(text: str) -> str:

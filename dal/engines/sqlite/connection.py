@@ -115,12 +115,13 @@ class Connection(sqlite3.Connection):
             self._trusted = False
 
     def begin_write(self) -> None:
-        """Begin a transaction that writes.
+        """Begin a transaction that writes; one whose BEGIN or ROLLBACK failed may be open still.
 
         Raises:
             StorageError: The file is no longer the one that was opened. SQLite itself does not look in
                 WAL mode, and would go on writing to a file that nobody can find.
         """
+        self.leave_transaction()
         self.own(BEGIN_WRITE)
         self.check_file()
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache, partial
-from typing import Any
 from uuid import UUID
 
 from dal.values import (
@@ -26,11 +25,8 @@ from dal.values import (
     checked_timestamp,
     json_text,
     refused,
+    same,
 )
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 def _timestamp(value: datetime) -> str:
@@ -44,12 +40,12 @@ def _scaled(scale: int, value: Decimal) -> int:
 
 
 _ENCODERS: dict[type, Encoder] = {
-    type(None): _same,
+    type(None): same,
     bool: int,
     int: checked_int,
     float: checked_float,
     str: checked_text,
-    bytes: _same,
+    bytes: same,
     date: date.isoformat,
     datetime: _timestamp,
     UUID: str,
@@ -67,4 +63,4 @@ def encoders(declared: ParameterType | None) -> Encoders:
         "decimal": lambda _: partial(_scaled, declared.scale or 0),
     }
     encoder = by_kind.get(declared.kind, _ENCODERS.__getitem__)
-    return {type(None): _same, **{kind: encoder(kind) for kind in KINDS[declared.kind]}}
+    return {type(None): same, **{kind: encoder(kind) for kind in KINDS[declared.kind]}}

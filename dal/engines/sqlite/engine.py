@@ -11,17 +11,19 @@ from collections.abc import AsyncGenerator, Sequence
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import quote
 
-from dal.engines.base import Call, Isolation, Rows, Session, Want
+from dal.engines.base import Call, Connections, Isolation, Rows, Session, Want
 from dal.engines.sqlite import connection as own
 from dal.engines.sqlite import statements
 from dal.engines.sqlite.encoders import encoders
 from dal.engines.sqlite.errors import is_locked, translated
 from dal.engines.sqlite.file import DatabaseFile
 from dal.engines.sqlite.jobs import Job, Waits
+from dal.engines.sqlite.outbox import Outbox
 from dal.engines.sqlite.readers import Lender, Loan, Readers
 from dal.engines.sqlite.session import Cursor, SqliteSession
-from dal.engines.sqlite.worker import Outbox, Worker
+from dal.engines.sqlite.worker import Worker
 from dal.engines.sqlite.writer import Turn, Write, Writer
 from dal.errors import ConfigurationError, LockTimeout, ReadOnlyDatabase, StatementRefused, TransactionError
 from dal.queries.dialects import SQLITE
@@ -82,6 +84,7 @@ class SqliteEngine:
             readers = [await self._open({"query_only": 1}) for _ in range(self._reader_count)]
         except BaseException:
             await to_its_end(self._close_workers())
+            self._outbox.close()
             self.file.remove_if_temporary()
             raise
         self._writer = Writer(writer, self._max_waiting)
@@ -97,9 +100,21 @@ class SqliteEngine:
             self._lender.close(_DISCONNECT_SECONDS),
         )
         await self._close_workers()
+        self._outbox.close()
         self._waits.close()
         self.file.remove_if_temporary()
         self._finalizer.detach()
+
+    def reachable_at(self, url: str) -> str:
+        """See `Engine.reachable_at`; ``:memory:`` is a file too."""
+        return f"sqlite:///{quote(str(self.file.path.absolute()))}"
+
+    @property
+    def connections(self) -> Connections:
+        """See `Engine.connections`."""
+        lines = (self._writer, self._readers, self._lender)
+        in_use, waiting = sum(line.in_use for line in lines), sum(line.waiting for line in lines)
+        return Connections(len(self._workers), in_use, waiting)
 
     async def execute(self, call: Call, deadline: float | None) -> int:
         """See `Runner.execute`."""
@@ -151,6 +166,13 @@ class SqliteEngine:
         await self._write(
             Write(lambda connection: statements.run_script(connection, text), deadline, alone=True)
         )
+
+    async def traces(self, statement: Statement, deadline: float | None) -> tuple[str, ...]:
+        """See `Engine.traces`. No session state is kept here, so there is nothing to reset."""
+        job = Job(lambda connection: statements.compile_only(connection, statement), deadline)
+        self._readers.submit(job)
+        await self._waits.wait(job)
+        return ()
 
     async def execute_batch(self, calls: Sequence[Call], deadline: float | None) -> None:
         """See `Engine.execute_batch`."""

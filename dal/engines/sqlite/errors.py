@@ -62,11 +62,15 @@ _PRIMARY: dict[int, type[DatabaseError]] = {
     sqlite3.SQLITE_CONSTRAINT: IntegrityError,
 }
 
-_TEXTS: tuple[tuple[re.Pattern[str], type[StatementError]], ...] = (
+_TEXTS: tuple[tuple[re.Pattern[str], type[DatabaseError]], ...] = (
     (re.compile(r"no such table|no such view"), UndefinedTable),
     (re.compile(r"no such column|has no column named"), UndefinedColumn),
+    (re.compile(r"^(integer overflow|malformed JSON)$"), DataError),
     (re.compile(r"syntax error|incomplete input|unrecognized token"), SqlSyntaxError),
 )
+
+_RESTRICTED = "FOREIGN KEY constraint failed"
+"""What ON UPDATE and ON DELETE RESTRICT say: SQLite makes a trigger of each, with a trigger's code."""
 
 _FAILED = re.compile(r"constraint failed: (?P<name>.+)")
 
@@ -98,6 +102,8 @@ def translated(error: Exception) -> DalError:
     if code & 0xFF == sqlite3.SQLITE_CONSTRAINT:
         failed = _FAILED.search(text)
         kind = _CONSTRAINTS.get(code, IntegrityError)
+        if code == sqlite3.SQLITE_CONSTRAINT_TRIGGER and text == _RESTRICTED:
+            kind = ForeignKeyViolation
         return kind(text, code=name, constraint=failed["name"] if failed else None)
     if code & 0xFF == sqlite3.SQLITE_ERROR:
         for pattern, cls in _TEXTS:

@@ -78,7 +78,10 @@ class DatabaseFile:
         try:
             for folder in reversed([f for f in self.path.absolute().parents if not f.exists()]):
                 folder.mkdir(mode=0o700, exist_ok=True)
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            # O_EXCL: closing a file that this process has open elsewhere would end SQLite's locks on it.
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except FileExistsError:
+            return
         except OSError as error:
             raise CannotOpen(f"{self.path} cannot be made: {error.strerror}", sent=False) from error
 
@@ -92,12 +95,14 @@ class DatabaseFile:
         """Return *error* with the file's name and the way out, if it is the file that is at fault."""
         if not isinstance(error, (StorageError, CannotOpen)) or error.code in (None, _REFUSED_WRITE):
             return error
+        if str(error.args[0]).startswith(f"{self.path}: "):  # explained already, where the file was opened
+            return error
         if isinstance(error, CorruptDatabase):
             advice = "it is damaged, encrypted, or no SQLite database; restore it, or name another file"
         elif isinstance(error, DiskFull):
             advice = "free some space; nothing of this transaction was kept"
         elif not self.path.exists():
-            advice = "the file is gone; restore it, and connect anew"
+            advice = "there is no such file, or no more: name another, or restore it and connect anew"
         elif not os.access(self.path, os.R_OK | os.W_OK):
             advice = _NOT_WRITABLE
         else:

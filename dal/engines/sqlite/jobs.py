@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+from asyncio import get_running_loop
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from dal.engines.deadlines import Deadlines
 from dal.engines.sqlite.connection import Connection
 from dal.engines.sqlite.errors import translated
+from dal.engines.sqlite.outbox import Answer
 from dal.errors import DalError, DatabaseError, LockTimeout, OutcomeUnknown, PoolTimeout, QueryTimeout
 
 T = TypeVar("T")
@@ -40,7 +42,7 @@ class Job(Generic[T]):
     def __init__(self, work: Callable[[Connection], T], deadline: float | None) -> None:
         self.work = work
         self.deadline = math.inf if deadline is None else deadline
-        self.future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.future: Answer[T] = Answer(loop=get_running_loop())
         self.abandoned = False
         self.begun = False
         self.locked = False
@@ -88,8 +90,9 @@ class Job(Generic[T]):
     def expire(self) -> None:
         """Free the caller, whose deadline has passed, and stop the work."""
         if not self.future.done():
-            self.future.set_exception(self._late())
-            self.abandon()
+            late = self._late()
+            self.abandon()  # first: the caller goes on at once
+            self.future.set_exception(late)
 
     def _late(self) -> DatabaseError:
         if self.begun:

@@ -37,6 +37,16 @@ class Readers:
         self._closed = False
         self._all_idle = asyncio.Event()  # set only while closing
 
+    @property
+    def in_use(self) -> int:
+        """Connections on which a statement runs."""
+        return len(self._all) - len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """Calls in line."""
+        return len(self._line)
+
     def submit(self, job: Job[Any]) -> None:
         """Have *job* run on the next connection that is free.
 
@@ -76,7 +86,7 @@ class Readers:
             self._idle.append(worker)
             if self._closed and len(self._idle) == len(self._all):
                 self._all_idle.set()
-        if is_locked(error) and not job.future.done() and not self._closed:
+        if error is not None and is_locked(error) and not job.future.done() and not self._closed:
             job.begun, job.locked = False, True
             asyncio.get_running_loop().call_later(_PAUSE * random.uniform(0.5, 1.5), self._again, job)
         else:
@@ -127,6 +137,16 @@ class Lender:
         self._background = Background()
         self._closed = False
         self._all_back = asyncio.Event()  # set only while closing
+
+    @property
+    def in_use(self) -> int:
+        """Connections that are lent."""
+        return self._lent
+
+    @property
+    def waiting(self) -> int:
+        """Calls in line."""
+        return len(self._line)
 
     def submit(self, loan: Loan) -> None:
         """Put *loan* in line.

@@ -150,7 +150,7 @@ class Cursor:
     def next_rows(self, connection: Connection) -> Rows:
         """Return the next batch, an empty one at the end."""
         if self._cursor is None:
-            self._cursor = statements.opened(connection, self._call)
+            self._cursor = statements.opened(connection, self._call.sql, self._call.args)
         columns = tuple([column[0] for column in self._cursor.description or ()])
         return Rows(columns, self._cursor.fetchmany(self._batch_size) if columns else [])
 

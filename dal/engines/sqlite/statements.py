@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from dal.engines.base import Call, Rows, Want
@@ -17,6 +18,8 @@ from dal.queries.statement import Statement
 T = TypeVar("T")
 
 _COUNTED = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE"})  # the verbs whose rows sqlite3 counts
+_PLANNED = _COUNTED | {"SELECT", "WITH", "VALUES"}
+_name = itemgetter(0)  # of a column, in the description of a cursor
 _COLUMN = re.compile("no such column: (?P<name>.*)", re.DOTALL)
 _OUTSIDE = frozenset({"VACUUM", "PRAGMA"})
 _ALONE = frozenset({"CREATE", "DROP", "ALTER", "REINDEX", "ANALYZE"})
@@ -44,7 +47,7 @@ def change(connection: Connection, call: Call) -> int:
     if call.statement.verb == "VACUUM":  # it attaches a file of its own, which the guard would refuse
         connection.own(call.sql, call.args)
         return 0
-    cursor = opened(connection, call)
+    cursor = opened(connection, call.sql, call.args)
     if cursor.description is not None:
         cursor.fetchall()  # a RETURNING that is not read to its end holds its lock
     count = cursor.rowcount
@@ -56,11 +59,11 @@ def change(connection: Connection, call: Call) -> int:
 
 def read(connection: Connection, call: Call, want: Want) -> Rows:
     """Run *call* and return the rows that are wanted; only for statements that write nothing."""
-    cursor = opened(connection, call)
+    cursor = opened(connection, call.sql, call.args)
     try:
         if cursor.description is None:
             return Rows((), [])
-        columns = tuple([column[0] for column in cursor.description])
+        columns = tuple(map(_name, cursor.description))
         if want == "all":
             return Rows(columns, cursor.fetchall())
         rows = cursor.fetchmany(2 if want == "one" else 1)
@@ -69,6 +72,14 @@ def read(connection: Connection, call: Call, want: Want) -> Rows:
     if len(rows) > 1:
         raise too_many_rows()
     return Rows(columns, rows)
+
+
+def compile_only(connection: Connection, statement: Statement) -> None:
+    """Have SQLite compile *statement*, if it is one that a plan can be shown of; nothing is run."""
+    if statement.verb in _PLANNED:
+        execute(connection, "SELECT 1 FROM sqlite_schema").close()  # EXPLAIN itself asks for no newer schema
+        sql = f"EXPLAIN {statement.sql}"
+        opened(connection, sql, (None,) * len(statement.names)).close()
 
 
 def write_and_read(connection: Connection, call: Call, want: Want) -> Rows:
@@ -90,7 +101,7 @@ def change_many(connection: Connection, statement: Statement, rows: Sequence[tup
         executemany(connection, statement.sql, rows).close()
         return
     for args in rows:
-        opened(connection, Call(statement, statement.sql, args)).close()
+        opened(connection, statement.sql, args).close()
 
 
 def change_all(connection: Connection, calls: Sequence[Call]) -> None:
@@ -105,10 +116,10 @@ def run_script(connection: Connection, text: str) -> None:
     for piece in split_statements(text, SQLITE):
         pending = f"{pending}{piece};" if pending else f"{piece};"
         if sqlite3.complete_statement(pending):  # a trigger's body has semicolons of its own
-            _open(connection, pending, ()).close()
+            opened(connection, pending, ()).close()
             pending = ""
     if pending:
-        _open(connection, pending, ()).close()
+        opened(connection, pending, ()).close()
 
 
 def within_savepoint(connection: Connection, name: str, work: Callable[[Connection], T]) -> T:
@@ -128,19 +139,16 @@ def within_savepoint(connection: Connection, name: str, work: Callable[[Connecti
     return value
 
 
-def opened(connection: Connection, call: Call) -> sqlite3.Cursor:
-    """Run *call* to its first row."""
-    return _open(connection, call.sql, call.args)
-
-
-def _open(connection: Connection, sql: str, args: Sequence[Any]) -> sqlite3.Cursor:
+def opened(connection: Connection, sql: str, args: Sequence[Any]) -> sqlite3.Cursor:
+    """Run a statement to its first row."""
     connection.refused = None
     try:
         return execute(connection, sql, args)
     except sqlite3.DatabaseError as error:
         if connection.refused is None:
             named = _COLUMN.match(str(error))
-            if named is not None and named["name"] not in sql:  # a column filter in an FTS5 MATCH, a value
+            # What is no name of the text is a column filter in an FTS5 MATCH, a value.
+            if named is not None and not all(part.strip('"') in sql for part in named["name"].split(".")):
                 raise StatementError("fts5 cannot read the MATCH expression", code="SQLITE_ERROR") from error
             raise
         raise StatementRefused(

@@ -2,8 +2,7 @@
 
 aiosqlite spends a future and several calls on each statement. Here its thread is entered once, by its
 public API: the connection's ``executescript`` (see `Connection`) takes the thread and serves a queue
-of work in it until the connection closes. What the work brought goes to the event loop through an
-outbox, with one wake-up for all the answers that are there.
+of work in it until the connection closes. What the work brought goes to the event loop through an outbox.
 
 The thread is a daemon, so that a process which never disconnects still ends: a thread inherits the
 flag from the one that constructs it.
@@ -13,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import Callable, Coroutine
 from queue import SimpleQueue
 from typing import Any
@@ -21,35 +19,10 @@ from typing import Any
 import aiosqlite
 
 from dal.engines.sqlite.connection import Connection
+from dal.engines.sqlite.outbox import Done, Outbox
 from dal.errors import UsageError
 
 Run = Callable[[Connection], Any]
-Done = Callable[[Any, BaseException | None], None]
-
-
-class Outbox:
-    """Takes answers from threads to callbacks on the event loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._answers: deque[tuple[Done, Any, BaseException | None]] = deque()
-        self._awake = False
-
-    def post(self, done: Done, value: Any, error: BaseException | None) -> None:
-        """Have ``done(value, error)`` called on the loop. Runs in any thread."""
-        self._answers.append((done, value, error))
-        if not self._awake:
-            self._awake = True
-            try:
-                self._loop.call_soon_threadsafe(self._deliver)
-            except RuntimeError:  # the loop is closed: nobody waits any more
-                self._answers.clear()
-
-    def _deliver(self) -> None:
-        self._awake = False  # before the answers are taken: one posted meanwhile wakes the loop again
-        while self._answers:
-            done, value, error = self._answers.popleft()
-            done(value, error)
 
 
 class Worker:

@@ -116,6 +116,16 @@ class Writer:
         self._idle = asyncio.Event()
         self._idle.set()
 
+    @property
+    def in_use(self) -> int:
+        """1 while a write or a block has the connection, else 0."""
+        return int(self._busy)
+
+    @property
+    def waiting(self) -> int:
+        """Calls in line."""
+        return len(self._line)
+
     def submit(self, job: AnyWrite | Turn) -> None:
         """Put *job* at the end of the line.
 
@@ -130,7 +140,7 @@ class Writer:
 
     def give_back(self) -> None:
         """End a turn: the connection is outside of any transaction again."""
-        self._later()
+        self._go_on()
 
     async def close(self, patience: float) -> None:
         """Turn away those in line, wait up to *patience* seconds for what runs, then interrupt it."""
@@ -174,16 +184,16 @@ class Writer:
                 together.append(job)
         return together
 
-    def _later(self) -> None:
-        """Go on once the callers just answered have run: what they write next goes along."""
+    def _go_on(self) -> None:
+        """Serve the next. The callers just answered have gone on already: what they write next goes along."""
         self._pause = _FIRST_PAUSE
-        self._loop.call_soon(self._next)
+        self._next()
 
     def _try_again(self, jobs: Sequence[AnyWrite | Turn]) -> None:
         """Keep the head of the line and try again: another process holds the lock."""
         if self._closed:
             _turn_away(jobs)
-            return self._later()
+            return self._go_on()
         for job in jobs:
             job.begun, job.locked = False, True
         self._line.extendleft(reversed(jobs))
@@ -201,14 +211,14 @@ class Writer:
             self._try_again(outcome.pending)
         else:
             self._line.extendleft(reversed(outcome.pending))
-            self._later()
+            self._go_on()
 
     def _done_outside(self, write: AnyWrite, value: Any, error: BaseException | None) -> None:
         if is_locked(error) and not write.future.done():
             self._try_again([write])
         else:
             write.settle(value, error)
-            self._later()
+            self._go_on()
 
     def _turn_begun(self, turn: Turn, _: Any, error: BaseException | None) -> None:
         stray = error is not None and primary_code(error) == sqlite3.SQLITE_INTERRUPT
@@ -216,9 +226,9 @@ class Writer:
             self._try_again([turn])
         elif error is not None:
             turn.settle(None, error)
-            self._later()
+            self._go_on()
         elif turn.future.done():  # the caller left while BEGIN ran
-            self._worker.submit(Connection.leave_transaction, lambda _, __: self._later())
+            self._worker.submit(Connection.leave_transaction, lambda _, __: self._go_on())
         else:
             turn.settle(self._worker, None)
 

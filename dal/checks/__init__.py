@@ -1,0 +1,1 @@
+"""Checks of query files against a real database, for tests and deploys."""
