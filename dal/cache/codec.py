@@ -13,7 +13,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 from pydantic import BaseModel
@@ -150,10 +150,10 @@ async def decode(family: KeyFamily, data: bytes) -> Any:
     if data.startswith(_GZIP_MAGIC):
         # gzip ends with the length of what it holds. A forged length only picks the wrong side.
         data = await _run(int.from_bytes(data[-4:], "little"), inflate, data)
-    return load(data)
+    return _typed(family, load(data), data)
 
 
-def encode_fields(family: KeyFamily, value: Any) -> dict[bytes, bytes]:
+def encode_fields(family: KeyFamily, value: Any) -> dict[str, bytes]:
     """Return the dictionary *value* as the fields of a hash.
 
     Raises:
@@ -165,22 +165,28 @@ def encode_fields(family: KeyFamily, value: Any) -> dict[bytes, bytes]:
             f"key family {family.name}: a hash takes a dictionary of one field or more;"
             " to remove it, delete its key"
         )
-    _check(family, fields)
-    encoded = {_text(family, name): _written(family, item) for name, item in fields.items()}
-    _check_size(family, sum(len(name) + len(item) for name, item in encoded.items()))
-    return encoded
+    return _fields(family, fields)
 
 
-def decode_fields(fields: dict[bytes, bytes]) -> dict[str, Any]:
-    """Return the dictionary that the *fields* of a hash hold.
+def encode_some_fields(family: KeyFamily, fields: Any) -> dict[str, bytes]:
+    """Return the dictionary *fields* as some of the fields of a hash, whatever model the family has.
 
     Raises:
-        Unreadable: At least one of them is no field of ours.
+        CacheValueError: It is no dictionary, is empty, or holds what is no JSON.
     """
-    try:
-        return {name.decode(): load(item) for name, item in fields.items()}
-    except UnicodeDecodeError:
-        raise Unreadable("a field's name is not UTF-8") from None
+    if type(fields) is not dict or not fields:
+        raise CacheValueError(f"key family {family.name}: a hash takes a dictionary of one field or more")
+    return _fields(family, fields)
+
+
+def decode_fields(family: KeyFamily, fields: Mapping[str, bytes]) -> Any:
+    """Return what the *fields* of a hash hold: a dictionary, or the family's model.
+
+    Raises:
+        Unreadable: At least one of them is no field of ours, or together they do not fit the model.
+    """
+    value = {name: load(item) for name, item in fields.items()}
+    return value if family.adapter is None else _typed(family, value, _json.dumps(value))
 
 
 def inflate(data: bytes, gzip: Gzip = _gzip) -> bytes:
@@ -234,23 +240,46 @@ def _written(family: KeyFamily, value: Any) -> bytes:
         raise CacheValueError(f"key family {family.name}: text with a lone surrogate is no JSON") from None
 
 
-def _text(family: KeyFamily, text: str) -> bytes:
+def _fields(family: KeyFamily, fields: dict[str, Any]) -> dict[str, bytes]:
+    _check(family, fields)
+    encoded = {_text(family, name): _written(family, item) for name, item in fields.items()}
+    _check_size(family, sum(len(name.encode()) + len(item) for name, item in encoded.items()))
+    return encoded
+
+
+def _text(family: KeyFamily, text: str) -> str:
     try:
-        return text.encode()
+        text.encode()
     except UnicodeEncodeError:
         raise CacheValueError(f"key family {family.name}: a field's name holds a lone surrogate") from None
+    return text
 
 
 def _plain(family: KeyFamily, value: Any) -> Any:
-    """Return a model's JSON form, and anything else as it is."""
-    if not isinstance(value, BaseModel):
+    """Return the JSON form of a model, or of what the family declares, and anything else as it is."""
+    if family.adapter is None and not isinstance(value, BaseModel):
         return value
     try:
+        if family.adapter is not None:
+            return family.adapter.dump_python(value, mode="json", warnings="error")
         return value.model_dump(mode="json", warnings="error")
     except (PydanticSerializationError, ValueError):  # their texts show the value
         raise CacheValueError(
             f"key family {family.name}: a {type(value).__name__} holds what it cannot write as JSON"
         ) from None
+
+
+def _typed(family: KeyFamily, value: Any, data: bytes) -> Any:
+    """Return *value*, whose JSON text is *data*, as the model that the family declares, if any.
+
+    From the text, since a strict model takes a time from JSON, but not from a str.
+    """
+    if family.adapter is None:
+        return value
+    try:
+        return family.adapter.validate_json(data)
+    except ValueError:  # its text shows the value
+        raise Unreadable("it does not fit the model of its family") from None
 
 
 def _check(family: KeyFamily, value: Any) -> None:

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
-from typing import Literal
+from itertools import islice
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
+
+from pydantic import Field, TypeAdapter
 
 from dal.errors import CacheError, ConfigurationError, UnknownKeyFamily
 
 KeyType = Literal["string", "counter", "hash"]
 Codec = Literal["gzip", "json", "integer"]
+Outage = Literal["load", "count", "raise"]
 
 MAX_PART = 200
 """Characters of an escaped part; the SHA-256 of the part takes the place of a longer one."""
@@ -26,13 +30,34 @@ MAX_PART = 200
 MAX_KEY = 1024
 """Characters of a whole key."""
 
-MAX_TTL = 10 * 365 * 86_400
+MIN_TTL, MAX_TTL = 1, 10 * 365 * 86_400
+
+Ttl = Annotated[int, Field(strict=True, ge=MIN_TTL, le=MAX_TTL, description="Seconds that a value is kept")]
+"""A time to live, for models and settings: what `is_ttl` takes."""
+
+
+def is_ttl(seconds: object) -> bool:
+    """Whether *seconds* is a time to live: a whole number from `MIN_TTL` to `MAX_TTL`."""
+    return type(seconds) is int and MIN_TTL <= seconds <= MAX_TTL
+
 
 _CODECS: dict[KeyType, tuple[Codec, ...]] = {
     "string": ("gzip", "json"),
     "counter": ("integer",),
     "hash": ("json",),
 }
+_OUTAGES: dict[KeyType, tuple[Outage, ...]] = {
+    "string": ("load", "raise"),
+    "counter": ("count", "raise"),
+    "hash": ("raise",),
+}
+
+LEASE_PREFIX = "lease:"
+"""What the key of a lease begins with, before the key that it is for."""
+
+TABLE_PREFIX = "table:"
+"""What the key of a table's state begins with, see `dal.cache.tables`."""
+
 _PATTERN = re.compile(r"(?P<prefix>(?:[a-z0-9_-]+:)+)(?P<parts>\{[a-z_]+\}(?:[:/]\{[a-z_]+\})*)")
 _PART = re.compile(r"\{(?P<name>[a-z_]+)\}(?P<separator>[:/]?)")
 
@@ -43,7 +68,7 @@ _SAFE = "/!$&()+,;=@"
 
 @dataclass(frozen=True)
 class KeyFamily:
-    """One row of the table: the keys of one pattern.
+    """One row of the table: the keys of one pattern, and how they are treated.
 
     Attributes:
         name: What code calls the family.
@@ -51,27 +76,72 @@ class KeyFamily:
         type: ``string`` and ``counter`` hold one value, ``hash`` a dictionary field by field.
         codec: ``gzip`` is gzip-compressed JSON, ``json`` plain JSON (each field's, in a hash),
             ``integer`` decimal digits.
-        ttl: Seconds that a value is kept when the caller does not say.
+        ttl: Seconds that a value is fresh when the caller does not say.
+        load_deadline: Seconds after which a load is cancelled.
+        refresh_ahead: Load anew in the background before the value ends, so that nobody waits for it.
+        stale_for: Seconds beyond its time that a value is kept, to be served while its load fails.
+        retry_after: Seconds after a failed load in which none is tried if there is a value to serve.
+        errors_for: Seconds after a failed load in which its error is raised again if there is none.
+        outage: What happens while the store is away. ``load``: `get_or_load` loads, a few at a time.
+            ``count``: a rate limit counts in the process. ``raise``: `CacheUnavailable`. None is the
+            first of these that goes with the type.
+        bulkhead: Loads at a time while the store is away.
+        finish_abandoned: Whether a load goes on, and is stored, when nobody waits for it any more.
+        near: Asks for a copy in the process in front of a server's. No store keeps one yet.
+        model: A Pydantic model, or a type like ``list[Model]``: values are written from it, and read as it.
     """
 
     name: str
     pattern: str
     type: KeyType
     codec: Codec
-    ttl: int
+    ttl: Ttl
+    _: KW_ONLY
+    load_deadline: float = 10.0
+    refresh_ahead: bool = False
+    stale_for: int = 0
+    retry_after: float = 10.0
+    errors_for: float = 0.0
+    outage: Outage | None = None
+    bulkhead: int = 8
+    finish_abandoned: bool = False
+    near: bool = False
+    model: Any = None
 
     def __post_init__(self) -> None:
         if _PATTERN.fullmatch(self.pattern) is None or len(set(self.parts)) != len(self.parts):
-            raise ConfigurationError(
-                f"key family {self.name}: the pattern {self.pattern!r} is not of the form"
-                " word:...:{part}, with further distinct parts after : or /"
+            raise self._wrong(
+                f"the pattern {self.pattern!r} is not of the form word:...:{{part}}, with further distinct"
+                " parts after : or /"
             )
+        for own in (LEASE_PREFIX, TABLE_PREFIX):
+            if self.prefix.startswith(own):
+                raise self._wrong(f"keys that begin with {own} are the cache's own")
         if self.codec not in _CODECS.get(self.type, ()):
-            raise ConfigurationError(
-                f"key family {self.name}: type {self.type} and codec {self.codec} do not go together"
-            )
-        if type(self.ttl) is not int or not 0 < self.ttl <= MAX_TTL:
-            raise ConfigurationError(f"key family {self.name}: the ttl must be 1 to {MAX_TTL} seconds")
+            raise self._wrong(f"type {self.type} and codec {self.codec} do not go together")
+        if not is_ttl(self.ttl):
+            raise self._wrong(f"the ttl must be {MIN_TTL} to {MAX_TTL} seconds")
+        if self.outage is None:
+            object.__setattr__(self, "outage", _OUTAGES[self.type][0])
+        if self.outage not in _OUTAGES[self.type]:
+            raise self._wrong(f"type {self.type} and outage {self.outage} do not go together")
+        if self.type != "string" and (self.refresh_ahead or self.stale_for):
+            raise self._wrong(f"a {self.type} is not loaded, and never served stale or refreshed")
+        if self.type == "counter" and self.model is not None:
+            raise self._wrong("a counter is an integer and has no model")
+        if not (type(self.stale_for) is int and 0 <= self.stale_for <= MAX_TTL):
+            raise self._wrong(f"stale_for must be 0 to {MAX_TTL} seconds")
+        for name, least in (("load_deadline", 0.001), ("retry_after", 0), ("errors_for", 0), ("bulkhead", 1)):
+            if not least <= getattr(self, name) <= MAX_TTL:
+                raise self._wrong(f"{name} must be {least} to {MAX_TTL}")
+
+    def _wrong(self, what: str) -> ConfigurationError:
+        return ConfigurationError(f"key family {self.name}: {what}")
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any] | None:
+        """What reads and writes the model, None if the family declares none."""
+        return None if self.model is None else TypeAdapter(self.model)
 
     @cached_property
     def prefix(self) -> str:
@@ -94,8 +164,26 @@ class KeyFamily:
                 f"key family {self.name} takes the parts {', '.join(self.parts)};"
                 f" given were {', '.join(sorted(parts)) or 'none'}"
             )
+        return self._built(parts)
+
+    def leading(self, **parts: str) -> str:
+        """Build what the keys with these leading parts begin with, and no others of the family.
+
+        Without parts that is the prefix of the family; with all of them it would be one key, see `key`.
+
+        Raises:
+            CacheError: They are not the first parts of the pattern, or are all of them, or no valid text.
+        """
+        if set(parts) != set(self.parts[: len(parts)]) or len(parts) == len(self.parts):
+            raise CacheError(
+                f"key family {self.name}: the leading parts of its keys are"
+                f" {', '.join(self.parts[:-1]) or 'none'}; given were {', '.join(sorted(parts)) or 'none'}"
+            )
+        return self._built(parts)
+
+    def _built(self, parts: Mapping[str, str]) -> str:
         pieces = [self.prefix]
-        for match in _PART.finditer(self.pattern):
+        for match in islice(_PART.finditer(self.pattern), len(parts)):
             pieces += (
                 self._escaped(match["name"], parts[match["name"]], match["separator"]),
                 match["separator"],
@@ -189,17 +277,49 @@ def _beginning(key: str) -> str:
     return ascii(word[:40] + colon) if colon else "no word and colon"
 
 
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
 FAMILIES = KeyFamilies(
-    KeyFamily(*row)
-    for row in (
-        # name, pattern, type, codec, seconds
-        ("search_results", "search:results:{query_hash}", "string", "gzip", 3600),
-        ("content_processed", "content:processed:{content_hash}", "string", "gzip", 86_400),
-        ("ai_evaluation", "ai:evaluation:{query_hash}", "string", "json", 7200),
-        ("github_repo", "github:repo:{owner}/{repo}:{path}", "string", "gzip", 3600),
-        ("config_system", "config:system:{version}", "string", "json", 300),
-        ("rate_limit", "rate_limit:api:{ip_address}", "counter", "integer", 60),
-        ("session", "session:{session_id}", "hash", "json", 1800),
+    (
+        KeyFamily(
+            *("search_results", "search:results:{query_hash}", "string", "gzip", _HOUR),
+            load_deadline=10,
+            refresh_ahead=True,
+            stale_for=10 * _MINUTE,
+        ),
+        KeyFamily(  # named by its content, which never changes: nothing to refresh, and never out of date
+            *("content_processed", "content:processed:{content_hash}", "string", "gzip", _DAY),
+            load_deadline=60,
+            stale_for=6 * _DAY,
+        ),
+        KeyFamily(  # each load costs money
+            *("ai_evaluation", "ai:evaluation:{query_hash}", "string", "json", 2 * _HOUR),
+            load_deadline=120,
+            refresh_ahead=True,
+            stale_for=_HOUR,
+            retry_after=30,
+            errors_for=8,
+            bulkhead=3,
+            finish_abandoned=True,
+        ),
+        KeyFamily(
+            *("github_repo", "github:repo:{owner}/{repo}:{path}", "string", "gzip", _HOUR),
+            load_deadline=15,
+            refresh_ahead=True,
+            stale_for=_DAY,
+            retry_after=30,
+        ),
+        KeyFamily(
+            *("config_system", "config:system:{version}", "string", "json", 5 * _MINUTE),
+            load_deadline=2,
+            refresh_ahead=True,
+            stale_for=_HOUR,
+            near=True,
+        ),
+        KeyFamily("rate_limit", "rate_limit:api:{ip_address}", "counter", "integer", _MINUTE, outage="count"),
+        KeyFamily(  # "no session" would log everyone out
+            "session", "session:{session_id}", "hash", "json", 30 * _MINUTE, outage="raise"
+        ),
     )
 )
 """The key families of the `documents` system."""

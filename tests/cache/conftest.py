@@ -8,9 +8,12 @@ from typing import Any, Protocol
 import pytest
 from redis.asyncio import Redis
 
-from dal.cache import CacheManager
+from dal.cache import FAMILIES, CacheManager, KeyFamilies
+from dal.cache.stores.base import Store
 from dal.cache.stores.memory import MemoryStore
-from tests.servers import RedisServer
+from tests.servers import RedisServer, ValkeyServer
+
+DAY = 86_400
 
 
 class Backend(Protocol):
@@ -38,21 +41,29 @@ class Clock:
         return self.now
 
 
+def store_of(cache: CacheManager) -> Store:
+    """The store of a connected cache."""
+    assert cache._parts is not None
+    return cache._parts.store
+
+
 class MemoryBackend:
-    def __init__(self) -> None:
+    def __init__(self, families: KeyFamilies = FAMILIES) -> None:
         self.clock = Clock()
-        self.cache = CacheManager("memory://", clock=self.clock)
+        self.cache = CacheManager("memory://", families=families, clock=self.clock)
 
     @property
     def store(self) -> MemoryStore:
-        assert isinstance(self.cache._store, MemoryStore)
-        return self.cache._store
+        store = store_of(self.cache)
+        assert isinstance(store, MemoryStore)
+        return store
 
     async def put(self, key: str, value: bytes | dict[bytes, bytes]) -> None:
         if isinstance(value, dict):
-            await self.store.set_hash(key, value, 60)
+            fields = {name.decode(): item for name, item in value.items()}
+            await self.store.set_hash(key, fields, DAY)
         else:
-            await self.store.set(key, value, 60)
+            await self.store.set(key, value, DAY)
 
     async def raw(self, key: str) -> bytes | None:
         return await self.store.get(key)
@@ -62,9 +73,9 @@ class MemoryBackend:
 
 
 class RedisBackend:
-    def __init__(self, server: RedisServer) -> None:
+    def __init__(self, server: RedisServer, families: KeyFamilies = FAMILIES) -> None:
         # A busy machine must not look like a server that is away.
-        self.cache = CacheManager(f"{server.url}?timeout=10")
+        self.cache = CacheManager(f"{server.url}?timeout=10", families=families)
         self.client = Redis(port=server.port)
 
     async def put(self, key: str, value: bytes | dict[bytes, bytes]) -> None:
@@ -95,6 +106,13 @@ def redis_server() -> Iterator[RedisServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[ValkeyServer]:
+    """One server for all tests; each finds it empty."""
+    with ValkeyServer() as server:
+        yield server
+
+
 @pytest.fixture
 async def memory() -> AsyncIterator[MemoryBackend]:
     backend = MemoryBackend()
@@ -110,7 +128,15 @@ async def redis(redis_server: RedisServer) -> AsyncIterator[RedisBackend]:
         yield backend
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture
+async def valkey(valkey_server: ValkeyServer) -> AsyncIterator[RedisBackend]:
+    backend = RedisBackend(valkey_server)
+    async with backend.cache, backend.client:
+        await backend.client.flushall()
+        yield backend
+
+
+@pytest.fixture(params=["memory", "redis", "valkey"])
 def backend(request: pytest.FixtureRequest) -> Backend:
     found: Backend = request.getfixturevalue(request.param)
     return found
@@ -119,3 +145,10 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 @pytest.fixture
 def cache(backend: Backend) -> CacheManager:
     return backend.cache
+
+
+@pytest.fixture(params=["redis", "valkey"])
+def any_server(request: pytest.FixtureRequest) -> RedisServer:
+    """A server of each make."""
+    found: RedisServer = request.getfixturevalue(f"{request.param}_server")
+    return found

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
-from dal.cache import FAMILIES, KeyFamilies, KeyFamily
-from dal.cache.families import MAX_KEY
+from dal.cache import FAMILIES, KeyFamilies, KeyFamily, Ttl
+from dal.cache.families import MAX_KEY, MAX_TTL, is_ttl
 from dal.errors import CacheError, ConfigurationError, UnknownKeyFamily
 
 REPO = FAMILIES["github_repo"]
@@ -153,3 +154,23 @@ def test_overlapping_families_are_refused(other: str) -> None:
     """No key may belong to two families."""
     with pytest.raises(ConfigurationError, match="a key could belong to both"):
         KeyFamilies([*FAMILIES, KeyFamily("other", other, "string", "json", 1)])
+
+
+@pytest.mark.parametrize("seconds", [1, 300, 86_400, MAX_TTL])
+def test_good_ttl_is_accepted(seconds: int) -> None:
+    """A model takes it as it is, and so do a family and the cache."""
+    assert TypeAdapter(Ttl).validate_python(seconds) == seconds
+    assert is_ttl(seconds)
+    assert KeyFamily("x", "a:{b}", "string", "json", seconds).ttl == seconds
+
+
+@pytest.mark.parametrize(
+    "seconds", [0, -1, MAX_TTL + 1, 2**63, True, False, 1.0, 1.5, float("nan"), "60", "", b"60", None]
+)
+def test_bad_ttl_is_refused(seconds: Any) -> None:
+    """What is no whole number of seconds within the bounds is refused by a model, a family and the cache."""
+    with pytest.raises(ValidationError):
+        TypeAdapter(Ttl).validate_python(seconds)
+    assert not is_ttl(seconds)
+    with pytest.raises(ConfigurationError, match="the ttl must be 1 to"):
+        KeyFamily("x", "a:{b}", "string", "json", seconds)

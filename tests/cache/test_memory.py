@@ -97,9 +97,9 @@ async def test_no_call_stalls_when_all_entries_expire(clock: Clock) -> None:
     clock.now += 61
     durations = []
     for _ in range(1000):
-        begin = time.perf_counter()
+        begin = time.thread_time()  # not what other processes take
         await store.get("other")
-        durations.append(time.perf_counter() - begin)
+        durations.append(time.thread_time() - begin)
     # The median of the slowest ten, since the machine itself may stall once.
     assert sorted(durations)[-5] < 0.002
 
@@ -109,9 +109,9 @@ async def test_overwritten_and_deleted_entries_give_their_bytes_back(clock: Cloc
     store = MemoryStore(clock=clock)
     for _ in range(10):
         await store.set("a", bytes(100), 60)
-        await store.set_hash("a", {b"x": bytes(50)}, 60)
+        await store.set_hash("a", {"x": bytes(50)}, 60)
     await store.delete("a")
-    assert store._bytes == 0
+    assert store._entries.bytes == 0
 
 
 async def test_entry_ends_at_the_end_of_its_time(clock: Clock) -> None:
@@ -151,3 +151,62 @@ def test_cache_of_an_ended_event_loop_can_be_connected_again() -> None:
             return await cache.increment("rate_limit:api:::1")
 
     assert asyncio.run(again()) == 1
+
+
+@pytest.mark.slow
+async def test_a_million_sets_in_its_budget() -> None:
+    """A million sets of 1 kB in 64 MB: memory stays within the budget, and no call stalls."""
+    tracemalloc.start()
+    store = MemoryStore()
+    value, taken = bytes(1000), 0
+    for number in range(100_000):
+        await store.set(f"search:results:{number}", value + b"%d" % number, 60)
+        if number % 10_000 == 0:
+            taken = max(taken, tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    stalls = []
+    for number in range(1_000_000):
+        begin = time.thread_time()
+        await store.set(f"search:results:{number}", value, 60)
+        took = time.thread_time() - begin
+        if took > 0.002:
+            stalls.append(took)
+    assert taken < 72 * 1024 * 1024
+    assert store._entries.bytes <= 64 * 1024 * 1024
+    assert len(stalls) <= 5, stalls
+
+
+async def test_removal_by_prefix_lets_others_go_on(clock: Clock) -> None:
+    """While many keys are looked at, other tasks have their turn."""
+    store = MemoryStore(clock=clock)
+    for number in range(50_000):
+        await store.set(f"p:{number}", b"", 60)
+    removal = asyncio.create_task(store.delete_prefix("p:"))
+    turns = 0
+    while not removal.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert (await removal, turns > 20) == (50_000, True)
+
+
+async def test_callers_have_fair_turns() -> None:
+    """Of 64 tasks on one store none waits much longer than the others."""
+    longest = [0.0] * 64
+    typical: list[float] = []
+    async with CacheManager("memory://") as cache:
+        keys = [f"search:results:{number}" for number in range(64)]
+        await cache.set_many({key: {"text": "x" * 2000} for key in keys})
+
+        async def caller(number: int) -> None:
+            for _ in range(200):
+                begin = time.perf_counter()
+                await cache.get(keys[number])
+                await asyncio.sleep(0)
+                took = time.perf_counter() - begin
+                typical.append(took)
+                longest[number] = max(longest[number], took)
+
+        await asyncio.gather(*(caller(number) for number in range(64)))
+    median = sorted(typical)[len(typical) // 2]
+    # The machine stalls all tasks alike; an unfair queue would let a few wait hundreds of times longer.
+    assert sorted(longest)[-3] <= 10 * max(median, 0.005)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import subprocess
 import time
@@ -120,6 +121,12 @@ async def test_disconnect_from_a_frozen_server_ends(redis_server: RedisServer) -
             await cache.get("search:results:a")
     finally:
         redis_server.thaw()
+
+
+async def test_field_name_that_is_no_text_is_a_miss(redis: RedisBackend) -> None:
+    """A hash of another program whose names are no UTF-8 is no session."""
+    await redis.put("session:a", {b"\xff": b"1"})
+    assert await redis.cache.get("session:a") is None
 
 
 @every_call
@@ -299,6 +306,29 @@ async def test_trusted_certificate_is_accepted(certificate: Path) -> None:
     with RedisServer(certificate=certificate) as server:
         async with CacheManager(f"{server.url}?timeout=5&cafile={certificate}") as cache:
             assert await cache.increment(LIMIT) == 1
+
+
+async def test_lanes_over_tls(certificate: Path) -> None:
+    """Over TLS too a cancelled call mixes no answers, and nothing remains of a frozen server's sockets."""
+    before = len(os.listdir("/proc/self/fd"))
+    with RedisServer(certificate=certificate) as server:
+        async with CacheManager(f"{server.url}?timeout=20&cafile={certificate}") as cache:
+            await cache.set_many({f"search:results:{number}": number for number in range(10)})
+            await cache.set("search:results:large", "x" * 1_000_000)
+            for steps in range(100):
+                tasks = [asyncio.create_task(cache.get(f"search:results:{n}")) for n in range(10)]
+                for _ in range(steps % 20):
+                    await asyncio.sleep(0)
+                for task in tasks[::2]:
+                    task.cancel()
+                results = await asyncio.gather(*tasks, return_exceptions=True)
+                assert results[1::2] == [1, 3, 5, 7, 9]
+            server.freeze()
+            call = asyncio.create_task(cache.get("search:results:0"))
+            await asyncio.sleep(0.05)
+        server.thaw()
+        assert isinstance((await asyncio.gather(call, return_exceptions=True))[0], CacheUnavailable)
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 async def test_database_of_the_url_is_used(redis_server: RedisServer, redis: RedisBackend) -> None:

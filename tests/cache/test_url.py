@@ -86,10 +86,9 @@ def test_url_of_the_settings_is_the_default() -> None:
 
 def test_missing_redis_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the redis package a redis URL raises with the command that helps."""
-    monkeypatch.delitem(sys.modules, "dal.cache.stores.redis", raising=False)
-    monkeypatch.setitem(sys.modules, "redis", None)
-    for name in [name for name in sys.modules if name.startswith("redis.")]:
+    for name in [name for name in sys.modules if name.startswith(("redis.", "dal.cache.stores.redis"))]:
         monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(ConfigurationError, match=r"pip install dal\[redis\]"):
         CacheManager("redis://localhost")
 

@@ -1,36 +1,22 @@
 """The cache inside the process: bounded in entries and in bytes, with the semantics of Redis.
 
-Bytes are stored, so that nothing is shared with the caller. No call takes longer for how much is stored: the
-least recently used entries make room, and each call also looks at a few entries in turn and removes those
-that have expired. Everything happens between two awaits, so no lock is needed.
+Bytes are stored, so that nothing is shared with the caller. Everything but the removal by prefix happens
+between two awaits, so no lock is needed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
-from dal.cache.stores.base import WrongType
-from dal.errors import CacheValueError
+from dal.cache.stores.base import FENCE, WrongType
+from dal.cache.stores.entries import MAX_BYTES, MAX_ENTRIES, Entries, Value
 
-MAX_ENTRIES = 100_000
-MAX_BYTES = 64 * 1024 * 1024
-
-_OVERHEAD = 500  # bytes of Python objects around an entry
-_FIELD_OVERHEAD = 150  # and around a field of a hash
-_STEPS = 4  # entries looked at in each call; more than the one that a call can add
+_FIELD_OVERHEAD = 150  # bytes of Python objects around a field of a hash
 _INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 _LARGEST = 2**63 - 1
-
-
-@dataclass(slots=True)
-class _Entry:
-    value: bytes | dict[bytes, bytes]
-    expires: float
-    size: int
 
 
 class MemoryStore:
@@ -49,99 +35,138 @@ class MemoryStore:
         max_bytes: int = MAX_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._max_entries = max_entries
-        self._max_bytes = max_bytes
+        self._entries = Entries(max_entries, max_bytes, clock)
         self._clock = clock
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()  # the least recently used first
-        self._rounds: OrderedDict[str, None] = OrderedDict()  # the same keys, the next to be looked at first
-        self._bytes = 0
 
     async def get(self, key: str, /) -> bytes | None:
-        entry = self._find(key)
-        if entry is None:
-            return None
-        if isinstance(entry.value, dict):
-            raise WrongType("a hash lies under the key, not a single value")
-        return entry.value
+        value = self._entries.find(key)
+        return None if value is None else _data(value)
 
-    async def set(self, key: str, value: bytes, ttl: int, /) -> None:
-        self._put(key, value, len(value), ttl)
+    async def get_with_ttl(self, key: str, /) -> tuple[bytes, float] | None:
+        found = self._entries.find_with_left(key)
+        return None if found is None else (_data(found[0]), found[1])
 
-    async def get_hash(self, key: str, /) -> dict[bytes, bytes] | None:
-        entry = self._find(key)
-        if entry is None:
-            return None
-        if not isinstance(entry.value, dict):
-            raise WrongType("a single value lies under the key, not a hash")
-        return dict(entry.value)
+    async def get_many(self, keys: Sequence[str], /) -> list[bytes | None]:
+        values = (self._entries.find(key) for key in keys)
+        return [value if isinstance(value, bytes) else None for value in values]
 
-    async def set_hash(self, key: str, fields: dict[bytes, bytes], ttl: int, /) -> None:
-        size = sum(len(name) + len(value) + _FIELD_OVERHEAD for name, value in fields.items())
-        self._put(key, dict(fields), size, ttl)
+    async def set(self, key: str, data: bytes, ttl: float, /) -> None:
+        self._entries.put(key, data, len(data), ttl)
+
+    async def set_many(self, items: Sequence[tuple[str, bytes, float]], /) -> None:
+        for key, data, ttl in items:
+            self._entries.put(key, data, len(data), ttl)
 
     async def delete(self, key: str, /) -> None:
-        self._remove_expired()
-        self._remove(key)
+        self._entries.delete(key)
 
-    async def increment(self, key: str, ttl: int, /) -> int:
-        entry = self._find(key)
-        if entry is None:
+    async def delete_many(self, keys: Sequence[str], /) -> None:
+        for key in keys:
+            self._entries.delete(key)
+
+    async def delete_prefix(self, prefix: str, /) -> int:
+        removed = 0
+        for keys in self._entries.batches():
+            for key in keys:
+                removed += key.startswith(prefix) and self._entries.delete(key)
+            await asyncio.sleep(0)
+        return removed
+
+    async def increment(self, key: str, ttl: float, /) -> tuple[int, float]:
+        found = self._entries.find_with_left(key)
+        if found is None:
             await self.set(key, b"1", ttl)
-            return 1
-        count = _integer(entry.value) + 1
+            return 1, ttl
+        count = _integer(found[0]) + 1
         if count > _LARGEST:
             raise WrongType("the counter is at its largest value")
         # A digit more than before takes a byte more; the estimate need not follow.
-        entry.value = b"%d" % count
-        return count
+        self._entries.replace(key, b"%d" % count)
+        return count, found[1]
+
+    async def get_hash(self, key: str, /) -> dict[str, bytes] | None:
+        value = self._entries.find(key)
+        return None if value is None else dict(_fields(value))
+
+    async def set_hash(self, key: str, fields: Mapping[str, bytes], ttl: float, /) -> None:
+        size = sum(len(name.encode()) + len(item) + _FIELD_OVERHEAD for name, item in fields.items())
+        self._entries.put(key, dict(fields), size, ttl)
+
+    async def update_hash(self, key: str, fields: Mapping[str, bytes], ttl: float, /) -> None:
+        value = self._entries.find(key)
+        await self.set_hash(key, {**({} if value is None else _fields(value)), **fields}, ttl)
+
+    async def touch(self, key: str, ttl: float, /) -> bool:
+        return self._entries.touch(key, ttl)
+
+    async def acquire(self, key: str, token: str, ttl: float, /) -> bool:
+        if self._entries.find(key) is not None:
+            return False
+        await self.set(key, token.encode(), ttl)
+        return True
+
+    async def set_if_held(self, lease_key: str, token: str, key: str, data: bytes, ttl: float, /) -> bool:
+        if not self._holds(lease_key, token):
+            return False
+        self._entries.delete(lease_key)
+        await self.set(key, data, ttl)
+        return True
+
+    async def release(self, lease_key: str, token: str, /) -> None:
+        if self._holds(lease_key, token):
+            self._entries.delete(lease_key)
+
+    async def delete_with_leases(self, keys: Sequence[tuple[str, str]], /) -> None:
+        for key, lease_key in keys:
+            self._entries.delete(lease_key)
+            self._entries.delete(key)
+
+    async def fence(self, keys: Sequence[str], token: str, ttl: float, /) -> None:
+        for key in keys:
+            self._put_fences(key, {**self._fences(key), token: self._clock() + ttl})
+
+    async def lift(self, keys: Sequence[str], token: str, /) -> None:
+        for key in keys:
+            fences = self._fences(key)
+            fences.pop(token, None)
+            self._put_fences(key, fences)
 
     async def close(self) -> None:
         self._entries.clear()
-        self._rounds.clear()
-        self._bytes = 0
 
-    def _find(self, key: str) -> _Entry | None:
-        """Return the entry if it has not expired, as the one used last."""
-        self._remove_expired()
-        entry = self._entries.get(key)
-        if entry is None:
-            return None
-        if entry.expires <= self._clock():
-            self._remove(key)
-            return None
-        self._entries.move_to_end(key)
-        return entry
+    def _holds(self, lease_key: str, token: str) -> bool:
+        return self._entries.find(lease_key) == token.encode()
 
-    def _put(self, key: str, value: bytes | dict[bytes, bytes], size: int, ttl: int) -> None:
-        size += len(key) + _OVERHEAD
-        if size > self._max_bytes:
-            raise CacheValueError(f"the value takes {size} bytes; the whole store may take {self._max_bytes}")
-        self._remove_expired()
-        self._remove(key)
-        self._entries[key] = _Entry(value, self._clock() + ttl, size)
-        self._rounds[key] = None
-        self._bytes += size
-        while self._bytes > self._max_bytes or len(self._entries) > self._max_entries:
-            self._remove(next(iter(self._entries)))
-
-    def _remove(self, key: str) -> None:
-        entry = self._entries.pop(key, None)
-        if entry is not None:
-            del self._rounds[key]
-            self._bytes -= entry.size
-
-    def _remove_expired(self) -> None:
-        """Look at the next few entries and remove those that have expired."""
+    def _fences(self, key: str) -> dict[str, float]:
+        """The fences around *key* that have not ended, and when each will."""
+        state = self._entries.find(key)
+        if not isinstance(state, bytes) or not state.startswith(FENCE):
+            return {}
+        pairs = (fence.split("@") for fence in state[len(FENCE) :].decode().split())
         now = self._clock()
-        for _ in range(min(_STEPS, len(self._rounds))):
-            key = next(iter(self._rounds))
-            if self._entries[key].expires <= now:
-                self._remove(key)
-            else:
-                self._rounds.move_to_end(key)
+        return {token: float(end) for token, end in pairs if float(end) > now}
+
+    def _put_fences(self, key: str, fences: Mapping[str, float]) -> None:
+        if not fences:
+            self._entries.delete(key)
+            return
+        state = FENCE + " ".join(f"{token}@{end!r}" for token, end in fences.items()).encode()
+        self._entries.put(key, state, len(state), max(fences.values()) - self._clock())
 
 
-def _integer(value: bytes | dict[bytes, bytes]) -> int:
+def _data(value: Value) -> bytes:
+    if isinstance(value, dict):
+        raise WrongType("a hash lies under the key, not a single value")
+    return value
+
+
+def _fields(value: Value) -> dict[str, bytes]:
+    if not isinstance(value, dict):
+        raise WrongType("a single value lies under the key, not a hash")
+    return value
+
+
+def _integer(value: Value) -> int:
     if isinstance(value, dict) or _INTEGER.fullmatch(value) is None or int(value) > _LARGEST:
         raise WrongType("no integer lies under the key")
     return int(value)

@@ -1,7 +1,7 @@
 """The URL of a cache, read and checked: the only place that sees its password.
 
     memory://?max_entries=100000&max_bytes=67108864
-    redis://[user:password@]host[:port][/database]?timeout=0.25
+    redis://[user:password@]host[:port][/database]?timeout=0.05
     rediss://...?cafile=/path/to/ca.pem
 
 The options are a closed list. Beyond this machine a plain redis:// must say ``tls=off``. No message quotes

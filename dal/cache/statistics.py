@@ -1,0 +1,51 @@
+"""What a cache did, counted by key family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+
+@dataclass(slots=True)
+class FamilyStatistics:
+    """What was done under the keys of one family, since the cache was connected.
+
+    Attributes:
+        hits: Reads that found a fresh value.
+        misses: Reads that found none.
+        stale: Values beyond their time that were served, since their load fails.
+        unreadable: Values that were damaged or of another kind, and counted as missing.
+        unavailable: Calls that the store did not answer.
+        loads: Loads that were begun, by whomever.
+        joined: Callers that waited for a load that was under way.
+        refreshed: Attempts to load in the background, while an older value is served.
+        failed: Loads that raised, or were cancelled at their deadline.
+        overloaded: Callers that were turned away, since the store is away and too many loads were under way.
+        degraded: Counts of a rate limit that this process made by itself.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    stale: int = 0
+    unreadable: int = 0
+    unavailable: int = 0
+    loads: int = 0
+    joined: int = 0
+    refreshed: int = 0
+    failed: int = 0
+    overloaded: int = 0
+    degraded: int = 0
+
+
+class Statistics:
+    """The counts of each of *families*, by name."""
+
+    def __init__(self, families: Iterable[str]) -> None:
+        self._families = {name: FamilyStatistics() for name in families}
+
+    def __getitem__(self, family: str) -> FamilyStatistics:
+        return self._families[family]
+
+    def snapshot(self) -> dict[str, FamilyStatistics]:
+        """Return a copy of all counts."""
+        return {name: replace(counts) for name, counts in self._families.items()}

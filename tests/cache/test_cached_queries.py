@@ -1,0 +1,851 @@
+"""Cached queries: once a write's call has returned, no read that begins later returns what was before it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, aclosing
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import pytest
+from pydantic import BaseModel, PlainSerializer
+from redis.asyncio import Redis
+
+from dal.cache import FAMILIES, CacheManager, KeyFamilies, KeyFamily
+from dal.cache.families import TABLE_PREFIX
+from dal.cache.stores.base import FENCE
+from dal.cache.tables import FENCE_SECONDS, UNKNOWN_SECONDS
+from dal.database import DatabaseManager
+from dal.errors import (
+    CacheUnavailable,
+    ConfigurationError,
+    OutcomeUnknown,
+    QueryFileError,
+    UnknownKeyFamily,
+    UsageError,
+)
+from dal.queries import Queries, load_queries
+from dal.settings import DatabaseSettings, Settings
+from dal.transaction import Transaction
+from dal.values import Scale, UtcDatetime
+from tests.cache.conftest import store_of
+from tests.engine_cases import POSTGRESQL_18, SQLITE, EngineCase, Place
+from tests.proxy import Proxy
+from tests.servers import RedisServer, ValkeyServer
+
+WORKER = Path(__file__).with_name("cached_query_worker.py")
+ROOT = Path(__file__).parents[2]
+SETTINGS = Settings(database=DatabaseSettings(pool_size=4, max_overflow=2))
+
+FILE = """
+-- name: counter :value
+-- returns: int
+-- cache: {family} ttl=600
+-- reads: counter
+SELECT n FROM counter;
+
+-- name: notes(words: text) :many
+-- returns: Note
+-- cache: {family}
+-- reads: note
+SELECT id, words, price, written_at FROM note WHERE words = :words ORDER BY id;
+
+-- name: note(id: int) :one
+-- returns: Note
+-- cache: {family}
+-- reads: counter, note
+SELECT note.id, note.words, note.price, note.written_at FROM note, counter WHERE note.id = :id;
+
+-- name: add_one :affected
+-- writes: counter
+UPDATE counter SET n = n + 1;
+
+-- name: add_some(some: int) :affected
+-- writes: counter
+UPDATE counter SET n = n + :some;
+
+-- name: add_and_return :value
+-- writes: counter
+UPDATE counter SET n = n + 1 RETURNING n;
+
+-- name: add_row :many
+-- writes: counter
+UPDATE counter SET n = n + 1 RETURNING n;
+
+-- name: add_by_script :script
+-- writes: counter
+UPDATE counter SET n = n + 1;
+
+-- name: add_note(id: int, words: text, price: decimal(6), written_at: timestamp) :affected
+-- writes: note
+INSERT INTO note (id, words, price, written_at) VALUES (:id, :words, :price, :written_at);
+"""
+SCHEMA = ("CREATE TABLE counter (n INTEGER)", "INSERT INTO counter VALUES (0)")
+BEHIND = "UPDATE counter SET n = n + 100"  # says nothing of what it writes
+
+
+class Note(BaseModel):
+    id: int
+    words: str
+    price: Annotated[Decimal, Scale(6)] | None
+    written_at: UtcDatetime | None
+
+
+class Pair(NamedTuple):
+    """Two managers of one database, as two processes have them, and the caches that they have."""
+
+    writer: DatabaseManager
+    reader: DatabaseManager
+    cache: CacheManager
+    other_cache: CacheManager
+    queries: Queries
+    url: str
+    file: Path
+
+    async def read(self) -> int:
+        value = await self.reader.fetch_value(self.queries.counter)
+        assert isinstance(value, int)
+        return value
+
+    async def write(self) -> None:
+        await self.writer.execute(self.queries.add_one)
+
+    async def state(self) -> bytes | None:
+        """What the store holds of the table."""
+        return await store_of(self.cache).get(TABLE_PREFIX + "counter")
+
+    async def left(self) -> float:
+        """Seconds that it holds it for."""
+        found = await store_of(self.cache).get_with_ttl(TABLE_PREFIX + "counter")
+        assert found is not None
+        return found[1]
+
+    async def is_kept(self) -> bool:
+        """Whether the answer comes from the cache: a change behind its back is not seen."""
+        before = await self.read()
+        await self.writer.execute(BEHIND)
+        seen = await self.read()
+        await self.writer.execute("UPDATE counter SET n = n - 100")
+        return seen == before
+
+
+@pytest.fixture(scope="session")
+def places() -> Iterator[Callable[[EngineCase], Place]]:
+    """Starts the server of an engine when its first test comes."""
+    with ExitStack() as servers:
+        started: dict[str, Place] = {}
+
+        def of(case: EngineCase) -> Place:
+            if case.name not in started:
+                started[case.name] = servers.enter_context(case.open())
+            return started[case.name]
+
+        yield of
+
+
+@pytest.fixture(params=["memory", "redis", "valkey"])
+async def cache_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty cache; ``memory://`` is one cache for both managers."""
+    if request.param == "memory":
+        return "memory://"
+    server: RedisServer | ValkeyServer = request.getfixturevalue(f"{request.param}_server")
+    async with Redis(port=server.port) as client:
+        await client.flushall()
+    return f"{server.url}?timeout=10"
+
+
+@pytest.fixture
+async def redis_url(redis_server: RedisServer) -> str:
+    async with Redis(port=redis_server.port) as client:
+        await client.flushall()
+    return f"{redis_server.url}?timeout=10"
+
+
+@contextlib.asynccontextmanager
+async def pair_on(
+    url: str,
+    cache_url: str,
+    folder: Path,
+    *,
+    family: str = "ai_evaluation",
+    families: KeyFamilies = FAMILIES,
+    case: EngineCase = SQLITE,
+    writer_url: str | None = None,
+    reader_cache_url: str | None = None,
+) -> AsyncIterator[Pair]:
+    file = folder / "counter.sql"
+    file.write_text(FILE.format(family=family))
+    queries = load_queries(file, models=[Note])
+    async with contextlib.AsyncExitStack() as stack:
+        cache = await stack.enter_async_context(CacheManager(cache_url, families=families))
+        other = cache
+        if cache_url != "memory://":
+            other = await stack.enter_async_context(
+                CacheManager(reader_cache_url or cache_url, families=families)
+            )
+        writer, reader = [
+            await stack.enter_async_context(
+                DatabaseManager(where, queries=queries, cache=found, settings=SETTINGS)
+            )
+            for where, found in ((writer_url or url, cache), (url, other))
+        ]
+        for statement in SCHEMA:
+            await reader.execute(statement)
+        types = f"price {case.types['decimal']}, written_at {case.types['timestamp']}"
+        await reader.execute(f"CREATE TABLE note (id INTEGER PRIMARY KEY, words TEXT, {types})")
+        yield Pair(writer, reader, cache, other, queries, url, file)
+
+
+@pytest.fixture
+async def pair(url: str, cache_url: str, tmp_path: Path) -> AsyncIterator[Pair]:
+    """On SQLite and each store in turn."""
+    async with pair_on(url, cache_url, tmp_path, family="plain", families=PLAIN) as found:
+        yield found
+
+
+@pytest.fixture(params=[SQLITE, POSTGRESQL_18], ids=lambda case: case.name)
+async def shared(
+    request: pytest.FixtureRequest,
+    places: Callable[[EngineCase], Place],
+    redis_url: str,
+    tmp_path: Path,
+) -> AsyncIterator[Pair]:
+    """On each engine in turn, with Redis."""
+    case: EngineCase = request.param
+    async with pair_on(places(case).empty(tmp_path), redis_url, tmp_path, case=case) as found:
+        yield found
+
+
+PLAIN = KeyFamilies([KeyFamily("plain", "plain:{query}", "string", "gzip", 600), *FAMILIES])
+
+
+class Gate:
+    """Holds the calls of one method of the writer's store: after they are done, or before they begin."""
+
+    def __init__(self, cache: CacheManager, name: str, *, before: bool = False) -> None:
+        self.reached, self.open = asyncio.Event(), asyncio.Event()
+        self._store: Any = store_of(cache)
+        self._name = name
+        method = getattr(self._store, name)
+
+        async def gated(*arguments: Any) -> Any:
+            result = None if before else await method(*arguments)
+            self.reached.set()
+            await self.open.wait()
+            return await method(*arguments) if before else result
+
+        setattr(self._store, name, gated)
+
+    def remove(self) -> None:
+        """Let all pass, also those to come."""
+        self.open.set()
+        delattr(self._store, self._name)
+
+
+async def by_savepoint(db: DatabaseManager, queries: Queries) -> None:
+    async with db.transaction() as tx, tx.transaction() as inner:
+        await inner.execute(queries.add_one)
+
+
+async def by_block(db: DatabaseManager, queries: Queries) -> None:
+    async with db.transaction() as tx:
+        await tx.execute(queries.add_one)
+
+
+async def by_batch_in_a_block(db: DatabaseManager, queries: Queries) -> None:
+    async with db.transaction() as tx:
+        await tx.execute_transaction([(queries.add_one, {})])
+
+
+async def by_script_in_a_block(db: DatabaseManager, queries: Queries) -> None:
+    async with db.transaction() as tx:
+        await tx.execute_script(queries.add_by_script)
+
+
+async def by_run_transaction(db: DatabaseManager, queries: Queries) -> None:
+    async def work(tx: Transaction) -> None:
+        await tx.execute(queries.add_one)
+
+    await db.run_transaction(work)
+
+
+async def by_stream(db: DatabaseManager, queries: Queries) -> None:
+    async with aclosing(db.stream(queries.add_row)) as rows:
+        assert [value async for (value,) in rows] == [1]
+
+
+WAYS: dict[str, Callable[[DatabaseManager, Queries], Awaitable[object]]] = {
+    "execute": lambda db, queries: db.execute(queries.add_one),
+    "returning": lambda db, queries: db.fetch_value(queries.add_and_return),
+    "execute_many": lambda db, queries: db.execute_many(queries.add_some, [{"some": 1}]),
+    "execute_script": lambda db, queries: db.execute_script(queries.add_by_script),
+    "execute_transaction": lambda db, queries: db.execute_transaction([(queries.add_one, {})]),
+    "outside": lambda db, queries: db.outside().execute(queries.add_one),
+    "stream": by_stream,
+    "block": by_block,
+    "savepoint": by_savepoint,
+    "batch in a block": by_batch_in_a_block,
+    "script in a block": by_script_in_a_block,
+    "run_transaction": by_run_transaction,
+}
+
+
+async def test_an_answer_is_kept(pair: Pair) -> None:
+    """The second read does not reach the database; the statistics say so."""
+    assert await pair.read() == 0
+    await pair.writer.execute(BEHIND)
+
+    assert await pair.read() == 0
+    assert await pair.writer.fetch_value(pair.queries.counter) == 0  # whoever reads it
+    assert pair.other_cache.stats()["plain"].hits >= 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_whoever_reads_after_a_write_sees_it(shared: Pair, way: str) -> None:
+    """By whatever verb the write went, and whoever reads; the new answer is kept in its turn."""
+    assert await shared.is_kept()
+
+    await WAYS[way](shared.writer, shared.queries)
+
+    assert await shared.read() == 1
+    assert await shared.writer.fetch_value(shared.queries.counter) == 1
+    assert await shared.is_kept()
+
+
+async def test_each_store_forgets_alike(pair: Pair) -> None:
+    """Memory, Redis and Valkey."""
+    for count in range(5):
+        assert await pair.read() == count
+        assert await pair.is_kept()
+        await pair.write()
+
+
+async def test_models_come_back_as_models(shared: Pair) -> None:
+    """Equal to what the database gives, none and several included; each caller has its own."""
+    now = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+    for number, price in ((1, Decimal("1.20")), (2, None)):
+        note = {"id": number, "words": "é", "price": price, "written_at": now}
+        await shared.writer.execute(shared.queries.add_note, note)
+    async with shared.reader.transaction() as tx:
+        fresh = await tx.fetch_all(shared.queries.notes, {"words": "é"})
+    first = await shared.reader.fetch_all(shared.queries.notes, {"words": "é"})
+    hit = await shared.reader.fetch_all(shared.queries.notes, {"words": "é"})
+
+    assert fresh == first == hit
+    assert [type(note) for note in hit] == [Note, Note]
+    assert hit[0] is not first[0]
+    assert await shared.reader.fetch_all(shared.queries.notes, {"words": "e"}) == []
+    assert await shared.reader.fetch_one(shared.queries.note, {"id": 1}) == fresh[0]
+    assert await shared.reader.fetch_one(shared.queries.note, {"id": 1}) == fresh[0]
+    assert await shared.reader.fetch_one(shared.queries.note, {"id": 3}) is None
+
+
+async def test_what_cannot_be_read_back_is_loaded(
+    url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A model whose JSON it does not take itself costs time, and fails nobody."""
+
+    class Odd(BaseModel):
+        n: Annotated[int, PlainSerializer(lambda n: f"number {n}", return_type=str)]
+
+    file = tmp_path / "odd.sql"
+    file.write_text(
+        "-- name: odd :one\n-- returns: Odd\n-- cache: ai_evaluation\n-- reads: counter\n"
+        "SELECT n FROM counter;"
+    )
+    queries = load_queries(file, models={"Odd": Odd})
+    async with CacheManager() as cache, DatabaseManager(url, cache=cache, settings=SETTINGS) as db:
+        for statement in SCHEMA:
+            await db.execute(statement)
+        for _ in range(2):
+            assert await db.fetch_one(queries.odd) == Odd(n=0)
+    assert "query odd" in caplog.text
+
+
+async def test_a_write_of_another_table_leaves_an_answer(pair: Pair) -> None:
+    """Only what the header names is forgotten, and all queries that read it."""
+    await pair.read()
+    await pair.writer.execute(BEHIND)
+    note = {"id": 1, "words": "a", "price": None, "written_at": None}
+    await pair.writer.execute(pair.queries.add_note, note)
+
+    assert await pair.read() == 0
+    assert await pair.reader.fetch_one(pair.queries.note, {"id": 1}) is not None
+
+
+async def test_a_block_asks_the_database(pair: Pair) -> None:
+    """Inside a transaction nothing is read from the cache, and nothing stored."""
+    await pair.read()
+    await pair.writer.execute(BEHIND)
+
+    async with pair.reader.transaction() as tx:
+        assert await tx.fetch_value(pair.queries.counter) == 100
+        await tx.execute(pair.queries.add_one)
+        assert await tx.fetch_value(pair.queries.counter) == 101
+    assert await pair.read() == 101
+
+
+@pytest.mark.parametrize("is_savepoint", [False, True])
+async def test_what_is_rolled_back_changes_no_generation(pair: Pair, is_savepoint: bool) -> None:
+    """Neither a transaction nor a savepoint that was undone forgets anything."""
+    await pair.read()
+    before = await pair.state()
+
+    async with contextlib.AsyncExitStack() as stack:
+        db: DatabaseManager | Transaction = pair.writer
+        if is_savepoint:
+            db = await stack.enter_async_context(pair.writer.transaction())
+        with pytest.raises(ValueError, match="undo"):
+            async with db.transaction() as tx:
+                await tx.execute(pair.queries.add_one)
+                raise ValueError("undo")
+
+    assert await pair.state() == before
+    assert await pair.is_kept()
+
+
+async def test_a_refused_write_leaves_no_fence(pair: Pair) -> None:
+    """The database said no, so that nothing is in doubt."""
+    note = {"id": 1, "words": "a", "price": None, "written_at": None}
+    await pair.writer.execute(pair.queries.add_note, note)
+    with pytest.raises(Exception, match=r"note\.id|UNIQUE"):
+        await pair.writer.execute(pair.queries.add_note, note)
+
+    assert await store_of(pair.cache).get(TABLE_PREFIX + "note") is None
+
+
+async def test_a_load_that_began_before_is_not_served_after(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has its old answer for those who wanted it then; who comes after the write has the new one."""
+    loaded, go_on = asyncio.Event(), asyncio.Event()
+    read = pair.reader._read
+
+    async def slow(*arguments: Any) -> Any:
+        value = await read(*arguments)
+        loaded.set()
+        await go_on.wait()
+        return value
+
+    monkeypatch.setattr(pair.reader, "_read", slow)
+    early = asyncio.create_task(pair.read())
+    await loaded.wait()
+    monkeypatch.setattr(pair.reader, "_read", read)
+    await pair.write()
+
+    assert await pair.read() == 1
+    go_on.set()
+    assert await early == 0
+    assert await pair.read() == 1
+
+
+async def test_a_fence_stands_from_before_the_commit_until_after_it(shared: Pair) -> None:
+    """Meanwhile readers ask the database, and store nothing."""
+    await shared.read()
+    fenced, committed = Gate(shared.cache, "fence"), Gate(shared.cache, "lift", before=True)
+    writing = asyncio.create_task(shared.write())
+    await fenced.reached.wait()
+    assert (await shared.state() or b"").startswith(FENCE)
+    assert await shared.read() == 0
+
+    fenced.open.set()
+    await committed.reached.wait()
+    assert await shared.read() == 1
+    assert not await shared.is_kept() if shared.reader.engine_name != "sqlite" else True
+    committed.open.set()
+    await writing
+    assert await shared.read() == 1
+    assert await shared.is_kept()
+
+
+async def test_one_writer_does_not_lift_the_fence_of_another(pair: Pair) -> None:
+    """Each has its own; the last one ends the doubt."""
+    store = store_of(pair.cache)
+    key = TABLE_PREFIX + "counter"
+    await store.fence([key], "one", 60)
+    await store.fence([key], "two", 30)
+    await store.lift([key], "two")
+
+    assert (await pair.state() or b"").startswith(FENCE)
+    assert 30 < await pair.left() <= 60
+    await pair.write()  # its own comes and goes
+    assert (await pair.state() or b"").startswith(FENCE)
+    await store.lift([key], "one")
+    assert await pair.state() is None
+
+
+async def test_a_fence_that_has_ended_counts_no_more(pair: Pair) -> None:
+    """Also if another one came later, and kept the key."""
+    store = store_of(pair.cache)
+    key = TABLE_PREFIX + "counter"
+    await store.fence([key], "dead", 0.01)
+    await store.fence([key], "alive", 60)
+    await asyncio.sleep(0.05)  # the time of a store is its own
+    await store.lift([key], "alive")
+
+    assert await pair.state() is None
+
+
+async def test_lifting_what_is_not_fenced_ends_its_generation(pair: Pair) -> None:
+    """A store that lost the fence, and where somebody read meanwhile, forgets that too."""
+    await pair.read()
+    await store_of(pair.cache).lift([TABLE_PREFIX + "counter"], "lost")
+
+    assert await pair.state() is None
+
+
+async def test_a_lost_generation_does_not_come_back(pair: Pair) -> None:
+    """After an eviction an answer is loaded anew."""
+    await pair.read()
+    await pair.writer.execute(BEHIND)
+    await store_of(pair.cache).delete(TABLE_PREFIX + "counter")
+
+    assert await pair.read() == 100
+
+
+async def test_leaving_in_a_commit_takes_nothing_along(pair: Pair) -> None:
+    """The commit and what follows go on without the caller."""
+    await pair.read()
+    gate = Gate(pair.cache, "fence")
+    writing = asyncio.create_task(by_block(pair.writer, pair.queries))
+    await gate.reached.wait()
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    gate.remove()
+
+    await pair.writer._background.join(10)
+    assert await pair.read() == 1
+    assert await pair.state() is not None
+    assert not (await pair.state() or b"").startswith(FENCE)
+
+
+async def test_a_cancelled_statement_leaves_its_fence(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows whether it was committed: for a while the database is asked."""
+    await pair.read()
+    begun = asyncio.Event()
+    engine: Any = pair.writer._engine
+    execute = engine.execute
+
+    async def slow(*arguments: Any) -> Any:
+        result = await execute(*arguments)
+        begun.set()
+        await asyncio.sleep(60)
+        return result
+
+    monkeypatch.setattr(engine, "execute", slow)
+    writing = asyncio.create_task(pair.write())
+    await begun.wait()
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+
+    assert await pair.read() == 1
+    assert (await pair.state() or b"").startswith(FENCE)
+    assert FENCE_SECONDS < await pair.left() <= UNKNOWN_SECONDS
+
+
+async def test_a_write_cancelled_before_it_began_leaves_no_fence(pair: Pair) -> None:
+    """While its fence was being set nothing was sent to the database."""
+    gate = Gate(pair.cache, "fence")
+    writing = asyncio.create_task(pair.write())
+    await gate.reached.wait()
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+
+    assert await pair.state() is None
+    assert await pair.read() == 0
+
+
+async def test_outcome_unknown_leaves_the_fence(
+    places: Callable[[EngineCase], Place], redis_url: str, tmp_path: Path
+) -> None:
+    """The answer to COMMIT is lost on the way: the change may be there, and is seen if it is."""
+    url = places(POSTGRESQL_18).empty(tmp_path)
+    with POSTGRESQL_18.server() as server, server.database() as name:  # type: ignore[misc]
+        url = server.url(name)
+        async with Proxy(server.port) as proxy:
+            behind = url.replace(f":{server.port}/", f":{proxy.port}/")
+            assert behind != url
+            async with pair_on(url, redis_url, tmp_path, case=POSTGRESQL_18, writer_url=behind) as pair:
+                await pair.read()
+                proxy.lose_answer_to(b"COMMIT")
+                with pytest.raises(OutcomeUnknown):
+                    await by_block(pair.writer, pair.queries)
+                proxy.disarm()
+
+                async with asyncio.timeout(30):
+                    while await pair.read() != 1:
+                        await asyncio.sleep(0.01)
+                assert (await pair.state() or b"").startswith(FENCE)
+                assert FENCE_SECONDS < await pair.left() <= UNKNOWN_SECONDS
+
+
+async def test_a_store_that_is_away_fails_nobody(url: str, tmp_path: Path) -> None:
+    """The write goes through and is owed; this process reads the database until the store has heard of it."""
+    with RedisServer() as server:
+        near, patient = f"{server.url}?timeout=0.1", f"{server.url}?timeout=10"
+        async with pair_on(url, near, tmp_path, reader_cache_url=patient) as pair:
+            assert await pair.is_kept()
+            server.freeze()
+            try:
+                await pair.write()
+                assert await pair.writer.fetch_value(pair.queries.counter) == 1
+            finally:
+                server.thaw()
+            async with asyncio.timeout(30):
+                while pair.cache._connected().tables._owed:
+                    await asyncio.sleep(0.01)
+
+            assert await pair.read() == 1
+            assert await pair.writer.fetch_value(pair.queries.counter) == 1
+
+
+async def test_what_is_owed_is_not_read(pair: Pair) -> None:
+    """A store that answers again, and has not heard of a change yet, is not believed by who made it."""
+    await pair.read()
+    store: Any = store_of(pair.cache)
+
+    async def fail(*_: Any) -> None:
+        raise CacheUnavailable("away")
+
+    store.fence = store.lift = fail
+    await pair.write()
+    assert await pair.writer.fetch_value(pair.queries.counter) == 1
+
+    del store.fence, store.lift
+    async with asyncio.timeout(30):
+        while pair.cache._connected().tables._owed:
+            await asyncio.sleep(0.01)
+    assert await pair.read() == 1
+
+
+async def test_a_family_may_refuse_to_load_without_its_store(url: str, tmp_path: Path) -> None:
+    """What happens in an outage stands in the family, as for every value."""
+    strict = KeyFamilies([KeyFamily("strict", "strict:{query}", "string", "json", 60, outage="raise")])
+    with RedisServer() as server:
+        address = f"{server.url}?timeout=0.5"
+        async with pair_on(url, address, tmp_path, family="strict", families=strict) as pair:
+            assert await pair.read() == 0
+            server.kill()
+            with pytest.raises(CacheUnavailable):
+                await pair.read()
+
+
+@contextlib.asynccontextmanager
+async def worker(pair: Pair, cache_url: str, stop: str, times: int) -> AsyncIterator[Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(WORKER), pair.writer.url, cache_url, str(pair.file), stop, str(times)),
+        stdin=PIPE,
+        stdout=PIPE,
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT)},
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def line_of(process: Process) -> list[str]:
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        return (await process.stdout.readline()).decode().split()
+
+
+def begin(process: Process) -> None:
+    assert process.stdin is not None
+    process.stdin.write(b"\n")
+
+
+async def test_two_processes(shared: Pair, redis_url: str) -> None:
+    """What the other one has said to be written is never missing from what is read afterwards."""
+    times = 150
+    async with worker(shared, redis_url, "-", times) as process:
+        assert await line_of(process) == ["ready"]
+        begin(process)
+        floor, reads = 0, 0
+
+        async def read() -> None:
+            nonlocal reads
+            while floor < times:
+                least = floor
+                assert await shared.read() >= least
+                reads += 1
+
+        async def follow() -> None:
+            nonlocal floor
+            while floor < times:
+                word, number = await line_of(process)
+                assert word == "sum"
+                floor = int(number)
+
+        async with asyncio.TaskGroup() as group:
+            for work in (follow(), read(), read(), read()):
+                group.create_task(work)
+    assert reads > 10
+    assert await shared.is_kept()
+
+
+@pytest.mark.parametrize(("stop", "seen"), [("fence", 0), ("lift", 1)])
+async def test_a_killed_process_leaves_a_fence_that_ends(
+    shared: Pair, redis_url: str, redis_server: RedisServer, stop: str, seen: int
+) -> None:
+    """Killed before its commit, or after it: the truth is read at once, and is cached again later."""
+    assert await shared.is_kept()
+    async with worker(shared, redis_url, stop, 1) as process:
+        assert await line_of(process) == ["ready"]
+        begin(process)
+        assert await line_of(process) == [stop]
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+
+    assert await shared.read() == seen
+    assert (await shared.state() or b"").startswith(FENCE)
+    assert await shared.left() <= FENCE_SECONDS
+    async with Redis(port=redis_server.port) as client:
+        await client.pexpire(TABLE_PREFIX + "counter", 1)
+    async with asyncio.timeout(10):
+        while (await shared.state() or b"").startswith(FENCE):
+            await asyncio.sleep(0.01)
+    assert await shared.read() == seen
+    assert await shared.is_kept()
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_no_order_of_events_breaks_the_promise(pair: Pair, seed: int) -> None:
+    """Readers and writers of two managers, held up at random at every step to the store."""
+    chance = random.Random(seed)
+    for cache in {pair.cache, pair.other_cache}:
+        store: Any = store_of(cache)
+        for name in ("get_many", "get", "get_with_ttl", "acquire", "set_if_held", "release", "fence", "lift"):
+            setattr(store, name, _delayed(getattr(store, name), chance))
+    returned = 0
+
+    async def write(db: DatabaseManager) -> None:
+        nonlocal returned
+        for _ in range(8):
+            way = chance.choice(["execute", "returning", "block", "savepoint", "execute_transaction"])
+            await WAYS[way](db, pair.queries)
+            returned += 1
+            await _steps(chance)
+
+    async def read(db: DatabaseManager) -> None:
+        for _ in range(40):
+            least = returned
+            value = await db.fetch_value(pair.queries.counter)
+            assert value >= least
+            await _steps(chance)
+
+    async with asyncio.TaskGroup() as group:
+        for db in (pair.writer, pair.reader):
+            group.create_task(write(db))
+            for _ in range(3):
+                group.create_task(read(db))
+    assert await pair.read() == returned == 16
+
+
+def _delayed(method: Callable[..., Awaitable[Any]], chance: random.Random) -> Callable[..., Awaitable[Any]]:
+    async def delayed(*arguments: Any) -> Any:
+        await _steps(chance)
+        result = await method(*arguments)
+        await _steps(chance)
+        return result
+
+    return delayed
+
+
+async def _steps(chance: random.Random) -> None:
+    for _ in range(chance.choice([0, 0, 1, 3, 10])):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("way", ["execute", "block", "execute_transaction"])
+async def test_nothing_is_written_without_its_cache(pair: Pair, way: str) -> None:
+    """A cache that is not connected is a mistake of the program, told before the commit."""
+    await pair.cache.disconnect()
+    with pytest.raises(UsageError, match="not connected"):
+        await WAYS[way](pair.writer, pair.queries)
+
+    assert await pair.reader.fetch_value("SELECT n FROM counter") == 0
+
+
+async def test_without_a_cache_headers_mean_nothing(url: str, tmp_path: Path) -> None:
+    """The same queries on a manager that has none."""
+    file = tmp_path / "counter.sql"
+    file.write_text(FILE.format(family="no_such_family"))
+    queries = load_queries(file, models=[Note])
+    async with DatabaseManager(url, queries=queries, settings=SETTINGS) as db:
+        for statement in SCHEMA:
+            await db.execute(statement)
+        assert await db.fetch_value(queries.counter) == 0
+        await db.execute(queries.add_one)
+        await db.execute(BEHIND)
+        assert await db.fetch_value(queries.counter) == 101
+
+
+async def test_databases_that_share_a_cache_share_no_answers(redis_url: str, tmp_path: Path) -> None:
+    """The same query of two databases is two answers."""
+    for number in (1, 2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        async with pair_on(f"sqlite:///{folder}/a.db", redis_url, folder) as pair:
+            await pair.writer.execute("UPDATE counter SET n = ?", [number])
+            assert await pair.read() == number
+
+
+@pytest.mark.parametrize("family", ["session", "rate_limit", "github_repo"])
+def test_a_family_must_fit(tmp_path: Path, family: str) -> None:
+    """It holds single values under one part; a manager refuses others before it connects."""
+    file = tmp_path / "counter.sql"
+    file.write_text(FILE.format(family=family))
+    with pytest.raises(ConfigurationError, match="key family"):
+        DatabaseManager(
+            "sqlite:///:memory:",
+            queries=load_queries(file, models=[Note]),
+            cache=CacheManager(),
+            settings=SETTINGS,
+        )
+
+
+def test_a_family_must_be_known(tmp_path: Path) -> None:
+    """As every other family."""
+    file = tmp_path / "counter.sql"
+    file.write_text(FILE.format(family="missing"))
+    with pytest.raises(UnknownKeyFamily, match="missing"):
+        DatabaseManager(
+            "sqlite:///:memory:",
+            queries=load_queries(file, models=[Note]),
+            cache=CacheManager(),
+            settings=SETTINGS,
+        )
+
+
+@pytest.mark.parametrize(
+    ("headers", "flaw"),
+    [
+        ("-- returns: int\n-- cache: a ttl=0\n-- reads: t", ":3: .*cannot read `cache: a ttl=0`"),
+        ("-- returns: int\n-- cache: a", ":3: .*says with `reads:`"),
+        ("-- cache: a\n-- reads: t", ":2: .*has a header `returns:`"),
+        ("-- returns: int\n-- cache: a\n-- reads: t\n-- writes: t", "has no `writes:`"),
+        ("-- returns: int\n-- reads: T", ":3: .*names of tables in lower case"),
+        ("-- returns: int\n-- writes: a,,b", "not ''"),
+    ],
+)
+def test_a_header_that_cannot_be_meant_is_refused(tmp_path: Path, headers: str, flaw: str) -> None:
+    """With its line, when the file is loaded."""
+    file = tmp_path / "one.sql"
+    file.write_text(f"-- name: one :value\n{headers}\nSELECT 1;\n")
+    with pytest.raises(QueryFileError, match=flaw):
+        load_queries(file)
