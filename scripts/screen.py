@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from io import TextIOWrapper
 
 from rich import box
@@ -26,10 +27,12 @@ class Screen:
 
     Attributes:
         checks: Each claim, and whether it held.
+        parts_not_run: What could not be shown, and why.
     """
 
     def __init__(self) -> None:
         self.checks: list[tuple[str, bool]] = []
+        self.parts_not_run: dict[str, str] = {}
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # where Unicode can't be shown, the rest still is
         is_terminal = sys.stdout.isatty()
@@ -84,15 +87,32 @@ class Screen:
         """Note whether a claim held."""
         self.checks.append((claim, held))
 
-    def verdict(self, *, end: str) -> bool:
-        """Print every check, then *end* or what failed, and return True if all held."""
+    def compare(self, claim: str, answers: Iterable[tuple[str, object, object]]) -> None:
+        """Print what was asked, the database's answer and that of plain Python; check that all are equal."""
+        rows = [(asked, stored, computed, stored == computed) for asked, stored, computed in answers]
+        self.table(["asked", ">database", ">plain Python", "equal"], rows)
+        self.check(claim, bool(rows) and all(is_equal for *_, is_equal in rows))
+
+    def not_run(self, part: str, reason: str) -> None:
+        """Say that a part of the demo cannot be shown. It counts as neither worked nor failed."""
+        self.parts_not_run[part] = reason
+        self.say(f"NOT RUN: {reason}", style="bold yellow")
+
+    def verdict(self, *, seconds: float) -> bool:
+        """Print every check, then whether all of it worked, and return True if no check failed."""
         self.heading("Checks")
-        self.table(["check", "held"], [(claim, held) for claim, held in self.checks])
+        not_run = [(part, "not run") for part in self.parts_not_run]
+        self.table(["check", "held"], [*self.checks, *not_run])
         failed = [claim for claim, held in self.checks if not held]
         if failed:
             self.error(f"{len(failed)} of {len(self.checks)} checks failed: {'; '.join(failed)}")
+        elif self.parts_not_run:
+            reasons = "; ".join(f"{part} ({reason})" for part, reason in self.parts_not_run.items())
+            self.say(
+                f"What ran has worked, in {seconds:.0f} seconds. Not run: {reasons}.", style="bold yellow"
+            )
         else:
-            self.say(end, style="bold green")
+            self.say(f"All of it worked, in {seconds:.0f} seconds.", style="bold green")
         return not failed
 
     def error(self, message: str) -> None:
@@ -116,5 +136,18 @@ def _piped_width() -> int:
 def _cell(value: object) -> Text:
     if isinstance(value, bool):
         return Text("yes", style="green") if value else Text("NO", style="bold red")
-    text = f"{value:,}" if isinstance(value, int) else str(value)
-    return Text(text, no_wrap=True, overflow="ellipsis")
+    return Text(_shown(value), no_wrap=True, overflow="ellipsis")
+
+
+def _shown(value: object) -> str:
+    """Return *value* as it is shown: a Decimal with all digits, less the zeros at its end."""
+    match value:
+        case int():
+            return f"{value:,}"
+        case Decimal():
+            text = f"{value:,f}"
+            return text.rstrip("0").rstrip(".") if "." in text else text
+        case tuple():
+            return " ".join(map(_shown, value))
+        case _:
+            return str(value)

@@ -1,4 +1,6 @@
-"""What the demo does with the stored documents, as an application would: one method for each part.
+"""What the demo does with documents, as an application would: one method for each part.
+
+Prices and exchange rates have parts of their own, `market_tour` and `currency_tour`.
 
 Each part prints what it did, and notes on the screen whether that is what had to come out.
 """
@@ -10,9 +12,11 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import timings
+from currency_tour import CurrencyTour
 from dal.cache import FAMILIES, CacheManager
 from dal.database import DatabaseManager
 from dal.executor import Executor
@@ -37,6 +41,7 @@ from dal.repositories.documents import (
 )
 from distributions import installed
 from ingest import Ingest, Ingested
+from market_tour import MarketTour
 from screen import Screen
 
 T = TypeVar("T")
@@ -60,6 +65,12 @@ UNION ALL SELECT 'feedback_events', count(*) FROM feedback_events
 UNION ALL SELECT 'usage_signals', count(*) FROM usage_signals
 UNION ALL SELECT 'system_config', count(*) FROM system_config
 UNION ALL SELECT 'schema_versions', count(*) FROM schema_versions
+UNION ALL SELECT 'metadata', count(*) FROM metadata
+UNION ALL SELECT 'daily_data', count(*) FROM daily_data
+UNION ALL SELECT 'signal_history', count(*) FROM signal_history
+UNION ALL SELECT 'portfolio_positions', count(*) FROM portfolio_positions
+UNION ALL SELECT 'portfolio_performance', count(*) FROM portfolio_performance
+UNION ALL SELECT 'prediction_history', count(*) FROM prediction_history
 """
 
 
@@ -68,12 +79,18 @@ class Undo(Exception):
 
 
 class Tour:
-    """The parts, in the order in which `run` calls them."""
+    """The parts, in the order in which `run` calls them.
 
-    def __init__(self, db: DatabaseManager, cache: CacheManager, screen: Screen) -> None:
+    Args:
+        downloads: The folder where prices and rates are kept once they were fetched.
+    """
+
+    def __init__(self, db: DatabaseManager, cache: CacheManager, screen: Screen, downloads: Path) -> None:
         self.db = db
         self.cache = cache
         self.screen = screen
+        self.market = MarketTour(db, screen, downloads)
+        self.currency = CurrencyTour(db, screen, downloads)
         self.config = SystemConfigRepository(db, cache)
         self.documents = ProcessedDocumentRepository(db, cache)
         self.content = ContentMetadataRepository(db, cache)
@@ -96,7 +113,9 @@ class Tour:
             await self.roll_back(documents)
             await self.clean_up()
             await self.list_all(documents)
-            await self.measure(documents)
+        calls = {**await self.market.run(), **await self.currency.run()}
+        if documents:
+            await self.measure(documents, calls)
         self.screen.heading("Rows per table")
         after = await rows_per_table(self.db)
         self.screen.table(
@@ -314,12 +333,15 @@ class Tour:
             lambda row: row.source_id,
         )
 
-    async def measure(self, documents: Sequence[ProcessedDocument]) -> None:
-        """Time every query that reads, some writes, and every cache operation."""
+    async def measure(
+        self, documents: Sequence[ProcessedDocument], calls: Mapping[str, timings.Call]
+    ) -> None:
+        """Time queries that read, some writes, every cache operation, and *calls* of other queries."""
         screen = self.screen
         screen.heading(f"Times, of at least {timings.CALLS:,} calls each")
         samples = timings.Samples(documents, await self.active_sources(), SEARCHES, self.page_size, PAGE_SIZE)
         plan = timings.plan(self.db, self.cache, samples)
+        plan += [timings.Planned(name, call, timings.QUERY_TARGET) for name, call in calls.items()]
         with screen.progress("measuring", len(plan)) as done:
             times = [await timings.timed(item, done=done) for item in plan]
         await timings.forget_cache_calls(self.cache)
@@ -369,7 +391,7 @@ def found(answers: Sequence[object]) -> int:
 
 
 async def rows_per_table(executor: Executor) -> dict[str, int]:
-    """Return how many rows each table has."""
+    """Return how many rows each table has that the demo uses."""
     return {row["table_name"]: row["row_count"] for row in await executor.fetch_all(ROWS)}
 
 

@@ -19,24 +19,30 @@ LAYERS = (
     {"logs", "models"},
     {"rows", "executor", "transaction", "database", "cache"},
     {"operations", "checks", "repositories"},
-    {"cli"},
+    {"cli", "fastapi"},
 )
 
 # Each driver, and the only folder or module that imports it.
 DRIVERS = {
-    "aiosqlite": "engines",
-    "asyncpg": "engines",
-    "asyncmy": "engines",
-    "redis": "cache/stores/redis.py",
+    "aiosqlite": "engines/sqlite",
+    "asyncpg": "engines/postgresql",
+    "asyncmy": "engines/mysql",
+    "redis": "cache/stores/redis",
 }
 
+ENGINES = {"sqlite", "postgresql", "postgres", "mysql", "mariadb"}
+
 MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def parsed(module: Path) -> ast.Module:
+    return ast.parse(module.read_text(encoding="utf-8"))
 
 
 def imported(module: Path) -> Iterator[str]:
     """The full names that *module* imports anywhere, also those imported for types only."""
     package = [PACKAGE.name, *module.relative_to(PACKAGE).parent.parts]
-    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(module)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -76,6 +82,44 @@ def test_driver_is_imported_in_one_place(driver: str) -> None:
     users = [module for module in MODULES if driver in {name.split(".")[0] for name in imported(module)}]
 
     assert [label(module) for module in users if place not in (module, *module.parents)] == []
+
+
+def asked_in(tree: ast.AST, module: Path) -> Iterator[str]:
+    """Where the code of *module* compares something with the name of an engine: its line."""
+    for node in ast.walk(tree):
+        sides: list[ast.expr] = []
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+        elif isinstance(node, ast.MatchValue):
+            sides = [node.value]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            sides = node.args if node.func.attr in ("startswith", "endswith") else []
+        values = [part.value for side in sides for part in ast.walk(side) if isinstance(part, ast.Constant)]
+        if any(isinstance(value, str) and value.split(":")[0] in ENGINES for value in values):
+            yield f"{label(module)}:{sides[0].lineno}"
+
+
+def test_only_engines_ask_which_engine_it_is() -> None:
+    """What differs is data, a text, a capability or a method of the engine, never a comparison."""
+    outside = [module for module in MODULES if part(module) != "engines"]
+
+    assert [place for module in outside for place in asked_in(parsed(module), module)] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'if engine == "sqlite": pass',
+        'x = 1 if engine != "mysql" else 2',
+        'if engine in ("postgresql", "mariadb"): pass',
+        'match engine:\n    case "mysql": pass',
+        'url.startswith("sqlite://")',
+    ],
+)
+def test_a_comparison_with_an_engine_is_seen(line: str) -> None:
+    """Each form of asking that someone might write is found."""
+    module = PACKAGE / "written.py"
+    assert list(asked_in(ast.parse(line), module)) == ["dal/written.py:" + ("2" if "match" in line else "1")]
 
 
 def test_every_folder_is_a_package() -> None:

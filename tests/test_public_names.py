@@ -70,3 +70,13 @@ async def test_sql_echo_logs_texts_and_never_values(
     assert "SELECT ?" in caplog.text
     assert "s3cret" not in caplog.text
     assert vars(caplog.records[0])["duration_ms"] > 0
+
+
+def test_import_loads_no_driver() -> None:
+    """Drivers, SQLAlchemy and what commands need come when they are used, not with ``import dal``."""
+    late = (
+        "aiosqlite asyncpg asyncmy databases sqlalchemy sqlglot typer rich redis yoyo fastapi psycopg pymysql"
+    )
+    code = f"import dal, sys; print(*[name for name in '{late}'.split() if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

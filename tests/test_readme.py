@@ -44,3 +44,15 @@ def test_every_path_that_is_named_exists() -> None:
     assert [
         path for path in [*named, "scripts/demo", "scripts/test"] if not (README.parent / path).exists()
     ] == []
+
+
+def test_every_promise_of_the_cache_names_tests_that_exist() -> None:
+    """Each link leads to a file that has the test."""
+    links = re.findall(r"\[(test_\w+)\]\((tests/[\w/.]+)\)", README.read_text())
+    assert len(links) > 20
+    missing = [
+        name
+        for name, path in links
+        if re.search(rf"def {name}\(", (README.parent / path).read_text()) is None
+    ]
+    assert missing == []

@@ -4,6 +4,7 @@
 -- tables with one key that a caller can meet; content_metadata, with two, has none.
 
 -- name: claim_documents() :affected
+-- session: clean
 -- The first statement of a transaction that changes documents: such transactions run one after the other,
 -- instead of into deadlocks. Reading goes on meanwhile.
 UPDATE search_generation
@@ -45,6 +46,7 @@ ON DUPLICATE KEY UPDATE
     expires_at = VALUES (expires_at);
 
 -- name: put_document(document_id: text, title: text, full_content: text, model_version: text) :affected
+-- writes: document_search, documents
 -- Write the text of a content, new or not.
 INSERT INTO documents (document_id, title, full_content, model_version)
 VALUES (:document_id, :title, :full_content, :model_version)
@@ -80,6 +82,9 @@ RETURNING mapping_id;
 
 -- name: search_documents(words: text, page_size: int) :many
 -- returns: SearchResult
+-- cache: search_results
+-- reads: content_metadata, document_search, documents
+-- session: clean
 -- The documents in whose title or text every word occurs, best match first.
 --
 -- :words is plain text. What is no letter and no digit is taken out, the rest is spelt as search_words is, and

@@ -51,6 +51,7 @@ ON CONFLICT (query_hash) DO UPDATE
         expires_at = excluded.expires_at;
 
 -- name: put_document(document_id: text, title: text, full_content: text, model_version: text) :affected
+-- writes: document_search, documents
 -- Write the text of a content, new or not.
 INSERT INTO documents (document_id, title, full_content, model_version)
 VALUES (:document_id, :title, :full_content, :model_version)
@@ -89,6 +90,9 @@ RETURNING mapping_id;
 
 -- name: search_documents(words: text, page_size: int) :many
 -- returns: SearchResult
+-- cache: search_results
+-- reads: content_metadata, document_search, documents
+-- session: clean
 -- The documents in whose title or text every word occurs, best match first.
 --
 -- :words is plain text. It is cut at white space, and each piece by documents_words(), which leaves letters

@@ -9,6 +9,7 @@
 
 -- name: config_entry(key: text) :one
 -- returns: SystemConfig
+-- session: clean
 -- One setting.
 SELECT
     system_config.key,
@@ -21,6 +22,7 @@ WHERE system_config.key = :key;
 
 -- name: config_of_version(schema_version: text) :many
 -- returns: SystemConfig
+-- session: clean
 -- All settings of one version. They are few by nature: operators write them by hand.
 SELECT
     system_config.key,
@@ -33,6 +35,7 @@ WHERE system_config.schema_version = :schema_version
 ORDER BY system_config.key;
 
 -- name: delete_config(key: text) :affected
+-- session: clean
 -- Remove one setting.
 DELETE FROM system_config
 WHERE system_config.key = :key;
@@ -41,6 +44,7 @@ WHERE system_config.key = :key;
 
 -- name: search_generation() :one
 -- returns: SearchGeneration
+-- session: clean
 -- Which generation of the documents a search sees now.
 SELECT
     generation_id,
@@ -49,6 +53,7 @@ FROM search_generation
 WHERE generation_id = 1;
 
 -- name: begin_search_generation() :affected
+-- session: clean
 -- Say that the documents changed, so that no answer that was read before is stored from now on.
 UPDATE search_generation
 SET generation = generation + 1
@@ -56,6 +61,7 @@ WHERE generation_id = 1;
 
 -- name: cached_search(query_hash: text, now: timestamp) :one
 -- returns: SearchCacheEntry
+-- session: clean
 -- The stored answer to a search, unless it has expired.
 SELECT
     query_hash,
@@ -72,12 +78,14 @@ WHERE
 
 -- name: delete_searches() :many
 -- returns: CachedSearchKey
+-- session: clean
 -- Forget all stored answers, since a document changed that any of them may show. Says which they
 -- were, so that copies elsewhere can be removed as well.
 DELETE FROM search_cache
 RETURNING query_hash;
 
 -- name: delete_expired_searches(now: timestamp, batch_size: int) :affected
+-- session: clean
 -- Remove the oldest expired answers, at most batch_size of them. The derived table is for MariaDB,
 -- which has no LIMIT directly inside of IN.
 DELETE FROM search_cache
@@ -97,6 +105,7 @@ WHERE
 
 -- name: content_by_id(content_id: text) :one
 -- returns: ContentMetadata
+-- session: clean
 -- One ingested content.
 SELECT
     content_id,
@@ -118,6 +127,7 @@ WHERE content_id = :content_id;
 
 -- name: content_by_hash(content_hash: text) :one
 -- returns: ContentMetadata
+-- session: clean
 -- The content with this hash, if it was ever ingested.
 SELECT
     content_id,
@@ -139,6 +149,7 @@ WHERE content_hash = :content_hash;
 
 -- name: content_by_technology(technology: text, after_id: text, page_size: int) :many
 -- returns: ContentMetadata
+-- session: clean
 -- One page of the content of a technology, by content_id.
 SELECT
     content_id,
@@ -164,6 +175,7 @@ LIMIT :page_size;
 
 -- name: content_by_status(status: text, after_id: text, page_size: int) :many
 -- returns: ContentMetadata
+-- session: clean
 -- One page of the content that is pending, processed or failed, by content_id.
 SELECT
     content_id,
@@ -192,6 +204,8 @@ LIMIT :page_size;
 --     word_count: int, heading_count: int, code_block_count: int, quality_score: float, status: text,
 --     failure: text, model_version: text
 -- ) :affected
+-- writes: content_metadata
+-- session: clean
 -- Write what is known of a new content. Another content with the same hash is an error.
 -- Not an upsert: MariaDB's would take that other content for the one that is meant.
 INSERT INTO content_metadata (
@@ -208,6 +222,7 @@ VALUES (
 --     word_count: int, heading_count: int, code_block_count: int, quality_score: float, status: text,
 --     failure: text, model_version: text
 -- ) :affected
+-- writes: content_metadata
 -- Write what is known of a content that is there. Another content with the same hash is an error.
 UPDATE content_metadata
 SET
@@ -225,6 +240,7 @@ SET
 WHERE content_id = :content_id;
 
 -- name: set_content_status(content_id: text, status: text, failure: text) :affected
+-- writes: content_metadata
 -- Say how far the processing of a content came; failure is for status 'failed' alone.
 UPDATE content_metadata
 SET
@@ -233,6 +249,8 @@ SET
 WHERE content_id = :content_id;
 
 -- name: delete_content(content_id: text) :affected
+-- writes: content_metadata, document_search, documents
+-- session: clean
 -- Remove a content together with its document and chunks. Feedback and signals about it stay.
 DELETE FROM content_metadata
 WHERE content_id = :content_id;
@@ -241,6 +259,7 @@ WHERE content_id = :content_id;
 
 -- name: document_by_id(document_id: text) :one
 -- returns: StoredDocument
+-- session: clean
 -- A processed document, without its chunks.
 SELECT
     documents.document_id,
@@ -265,6 +284,7 @@ WHERE documents.document_id = :document_id;
 
 -- name: document_by_hash(content_hash: text) :one
 -- returns: StoredDocument
+-- session: clean
 -- The processed document with this content, without its chunks.
 SELECT
     documents.document_id,
@@ -289,6 +309,7 @@ WHERE content_metadata.content_hash = :content_hash;
 
 -- name: stored_document_id(content_hash: text) :value
 -- returns: text
+-- session: clean
 -- The id of the processed document with this content, if there is one.
 SELECT documents.document_id
 FROM content_metadata
@@ -297,6 +318,7 @@ WHERE content_metadata.content_hash = :content_hash;
 
 -- name: document_number(document_id: text) :value
 -- returns: int
+-- session: clean
 -- The number of a document in the full-text index; nothing if there is no such document.
 SELECT document_number
 FROM documents
@@ -304,6 +326,7 @@ WHERE document_id = :document_id;
 
 -- name: document_record(document_id: text) :one
 -- returns: DocumentRecord
+-- session: clean
 -- The row of documents alone.
 SELECT
     document_number,
@@ -318,6 +341,7 @@ WHERE document_id = :document_id;
 
 -- name: documents_by_technology(technology: text, after_id: text, page_size: int) :many
 -- returns: DocumentSummary
+-- session: clean
 -- One page of the processed documents of a technology, by document_id, without their texts.
 SELECT
     documents.document_id,
@@ -339,6 +363,7 @@ LIMIT :page_size;
 
 -- name: chunks_of_document(document_id: text) :many
 -- returns: DocumentChunk
+-- session: clean
 -- All chunks of a document, in order.
 SELECT
     model_version,
@@ -356,6 +381,7 @@ ORDER BY chunk_index;
 --     chunk_id: text, document_id: text, chunk_index: int, total_chunks: int, content: text,
 --     model_version: text
 -- ) :batch
+-- session: clean
 -- Store chunks of a document.
 INSERT INTO document_chunks (
     chunk_id, document_id, chunk_index, total_chunks, content, model_version
@@ -365,6 +391,7 @@ VALUES (
 );
 
 -- name: delete_chunks(document_id: text) :affected
+-- session: clean
 -- Remove the chunks of a document, to make room for new ones.
 DELETE FROM document_chunks
 WHERE document_id = :document_id;
@@ -396,6 +423,7 @@ RETURNING
 
 -- name: feedback_after(after_id: int, page_size: int) :many
 -- returns: FeedbackEvent
+-- session: clean
 -- The next events of the log, oldest first.
 SELECT
     event_id,
@@ -414,6 +442,7 @@ LIMIT :page_size;
 
 -- name: feedback_on_content(content_id: text, after_id: int, page_size: int) :many
 -- returns: FeedbackEvent
+-- session: clean
 -- One page of the feedback on one content, oldest first.
 SELECT
     event_id,
@@ -434,6 +463,7 @@ LIMIT :page_size;
 
 -- name: feedback_summary(content_id: text) :many
 -- returns: FeedbackCount
+-- session: clean
 -- How often each type of feedback was given on one content, with the mean of its ratings. The cast keeps
 -- it a float: the mean of integers is a decimal elsewhere, and on MariaDB one that is rounded.
 SELECT
@@ -461,6 +491,7 @@ VALUES (
 
 -- name: signals_after(after_id: int, page_size: int) :many
 -- returns: UsageSignal
+-- session: clean
 -- The next signals of the log, in the order in which they were stored.
 SELECT
     signal_id,
@@ -479,6 +510,7 @@ LIMIT :page_size;
 
 -- name: signals_on_content(content_id: text, after_id: int, page_size: int) :many
 -- returns: UsageSignal
+-- session: clean
 -- One page of the signals about one content, in the order in which they were stored.
 SELECT
     signal_id,
@@ -499,6 +531,7 @@ LIMIT :page_size;
 
 -- name: signal_summary(content_id: text, since: timestamp) :many
 -- returns: SignalCount
+-- session: clean
 -- How often each type of signal was seen about one content since a moment.
 SELECT
     signal_type,
@@ -515,6 +548,7 @@ ORDER BY signal_type;
 
 -- name: source_by_id(source_id: text) :one
 -- returns: SourceMetadata
+-- session: clean
 -- One source.
 SELECT
     source_id,
@@ -535,6 +569,7 @@ WHERE source_id = :source_id;
 
 -- name: sources(is_active: bool, after_id: text, page_size: int) :many
 -- returns: SourceMetadata
+-- session: clean
 -- One page of the sources that are in use, or of those that are not, by source_id.
 SELECT
     source_id,
@@ -577,6 +612,7 @@ SET
 WHERE source_id = :source_id;
 
 -- name: delete_source(source_id: text) :affected
+-- writes: content_metadata
 -- Remove a source together with its mappings. What was ingested from it stays.
 DELETE FROM source_metadata
 WHERE source_id = :source_id;
@@ -585,6 +621,7 @@ WHERE source_id = :source_id;
 
 -- name: sources_of_technology(technology: text, page_size: int) :many
 -- returns: TechnologyMapping
+-- session: clean
 -- The best sources of a technology, in the order in which to ask them.
 SELECT
     mapping_id,
@@ -600,6 +637,7 @@ ORDER BY priority, mapping_id
 LIMIT :page_size;
 
 -- name: delete_technology_mapping(technology: text, source_id: text) :affected
+-- session: clean
 -- Say that a source no longer speaks for a technology.
 DELETE FROM technology_mappings
 WHERE

@@ -45,6 +45,7 @@ SET
     expires_at = excluded.expires_at;
 
 -- name: put_document(document_id: text, title: text, full_content: text, model_version: text) :affected
+-- writes: document_search, documents
 -- Write the text of a content, new or not.
 INSERT INTO documents (document_id, title, full_content, model_version)
 VALUES (:document_id, :title, :full_content, :model_version)
@@ -83,6 +84,8 @@ RETURNING mapping_id;
 
 -- name: search_documents(words: text, page_size: int) :many
 -- returns: SearchResult
+-- cache: search_results
+-- reads: content_metadata, document_search, documents
 -- The documents in whose title or text every word occurs, best match first.
 --
 -- :words is plain text. It is cut at white space, and each word becomes a quoted FTS5 string, in which
