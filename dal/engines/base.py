@@ -8,7 +8,7 @@ engine stops the statement and cleans up behind.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 from dal.queries.dialects import Dialect
@@ -47,7 +47,7 @@ class Connections(NamedTuple):
 class Runner(Protocol):
     """Runs calls: an engine, each call on its own; a session, inside its transaction."""
 
-    async def execute(self, call: Call, deadline: float | None) -> int:
+    def execute(self, call: Call, deadline: float | None) -> Awaitable[int]:
         """Run *call* and return the number of rows that it matched."""
 
     async def fetch(self, call: Call, deadline: float | None, want: Want) -> Rows:

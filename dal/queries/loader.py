@@ -58,6 +58,8 @@ class Queries:
         """Collect *queries*; *files* is where they come from, for the error about an unknown name."""
         self._queries = {query.name: query for query in queries}
         self._files = tuple(files)
+        # Found there, a query costs no call; what is not there goes on to __getattr__.
+        vars(self).update((name, query) for name, query in self._queries.items() if name)
 
     def __getattr__(self, name: str) -> Query[Any]:
         if name.startswith("_"):  # no query has such a name; `copy` and `pickle` ask for some
@@ -81,9 +83,6 @@ class Queries:
 
     def __len__(self) -> int:
         return len(self._queries)
-
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *(name for name in self._queries if name)]
 
     def __repr__(self) -> str:
         return f"<Queries: {len(self)} from {', '.join(self._files)}>"

@@ -178,3 +178,29 @@ def test_rows_of_the_common_shape_are_not_bound_one_by_one(monkeypatch: pytest.M
     monkeypatch.delattr(Statement, "bind")
     rows: list[dict[str, Any]] = [{"a": 1, "b": "x"}, {"b": None, "a": 2}]
     assert statement.bind_many(rows) == [(1, "x"), (2, None)]
+
+
+anything = st.lists(st.one_of(*GOOD.values(), st.none(), BAD), min_size=1, max_size=6)
+of_one_kind = st.sampled_from(sorted(GOOD)).flatmap(
+    lambda kind: st.lists(GOOD[kind] | st.none() | BAD, min_size=2, max_size=6)
+)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=200)
+@given(anything | of_one_kind)
+@example([1.7e308, 1.7e308])
+@example(["\ud83d", "\ude00"])
+@example([1, 2**63, 2])
+@example([0.5, float("nan")])
+@example(["", "a\0b", "c"])
+def test_values_are_checked_together_as_one_by_one(engine: str, values: list[Any]) -> None:
+    """Whatever stands beside it, a value is bound as it is alone, or refused as it is alone."""
+    markers = ", ".join(f":p{number}" for number in range(len(values)))
+    together = compiled(engine, f"INSERT INTO t VALUES ({markers})")
+    row = {f"p{number}": value for number, value in enumerate(values)}
+    alone = [at_once(compiled(engine, f"SELECT :{name}"), [{name: row[name]}]) for name in row]
+    refused = [outcome for outcome in alone if isinstance(outcome, tuple)]
+    expected = refused[0] if refused else [[outcome[0][0] for outcome in alone]]
+    assert one_by_one(together, [row]) == expected
+    assert one_by_one(together, [row]) == expected  # it knows such values now

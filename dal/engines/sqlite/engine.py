@@ -7,7 +7,7 @@ import os
 import sqlite3
 import sys
 import weakref
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, TypeVar
@@ -116,12 +116,12 @@ class SqliteEngine:
         in_use, waiting = sum(line.in_use for line in lines), sum(line.waiting for line in lines)
         return Connections(len(self._workers), in_use, waiting)
 
-    async def execute(self, call: Call, deadline: float | None) -> int:
+    def execute(self, call: Call, deadline: float | None) -> Awaitable[int]:
         """See `Runner.execute`."""
         statement = call.statement
-        return await self._write(
+        return self._write(
             Write(
-                lambda connection: statements.change(connection, call),
+                partial(statements.change, call=call),
                 deadline,
                 statement=statement,
                 alone=statements.runs_alone(statement),
@@ -232,9 +232,9 @@ class SqliteEngine:
         _holding.set(session)
         return session
 
-    async def _write(self, write: Write[T]) -> T:
+    def _write(self, write: Write[T]) -> Awaitable[T]:
         self._submit(write)
-        return await self._waits.wait(write)
+        return self._waits.wait(write)
 
     def _submit(self, job: Write[Any] | Turn) -> None:
         """Put *job* in line, unless it would wait for the task that sends it."""

@@ -85,6 +85,9 @@ def _remove_bell(loop: asyncio.AbstractEventLoop, bell: int, owner: int) -> None
         os.close(bell)
 
 
+_set_result = asyncio.Future.set_result  # super() costs a search each time
+
+
 class Answer(asyncio.Future[T]):
     """A future whose caller goes on inside `set_result` or `set_exception`, if no other task runs then."""
 
@@ -102,7 +105,7 @@ class Answer(asyncio.Future[T]):
 
     def set_result(self, result: T, /) -> None:
         """Bring *result* to the caller."""
-        super().set_result(result)
+        _set_result(self, result)
         self._go_on()
 
     def set_exception(self, error: type[BaseException] | BaseException, /) -> None:

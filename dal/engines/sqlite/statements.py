@@ -18,6 +18,7 @@ from dal.queries.statement import Statement
 T = TypeVar("T")
 
 _COUNTED = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE"})  # the verbs whose rows sqlite3 counts
+_ODD = frozenset({"VACUUM", "WITH"})
 _PLANNED = _COUNTED | {"SELECT", "WITH", "VALUES"}
 _name = itemgetter(0)  # of a column, in the description of a cursor
 _COLUMN = re.compile("no such column: (?P<name>.*)", re.DOTALL)
@@ -43,17 +44,27 @@ def runs_alone(statement: Statement) -> bool:
 
 def change(connection: Connection, call: Call) -> int:
     """Run *call* and return the number of rows that it changed."""
-    before = connection.total_changes
-    if call.statement.verb == "VACUUM":  # it attaches a file of its own, which the guard would refuse
-        connection.own(call.sql, call.args)
-        return 0
+    if call.statement.verb in _ODD:
+        return _change_oddly(connection, call)
     cursor = opened(connection, call.sql, call.args)
     if cursor.description is not None:
         cursor.fetchall()  # a RETURNING that is not read to its end holds its lock
     count = cursor.rowcount
     cursor.close()
-    if count >= 0 or call.statement.verb != "WITH" or connection.total_changes == before:
-        return max(count, 0)
+    return count if count > 0 else 0
+
+
+def _change_oddly(connection: Connection, call: Call) -> int:
+    """Do the same for a statement of which sqlite3 counts no rows."""
+    if call.statement.verb == "VACUUM":  # it attaches a file of its own, which the guard would refuse
+        connection.own(call.sql, call.args)
+        return 0
+    before = connection.total_changes
+    cursor = opened(connection, call.sql, call.args)
+    cursor.fetchall()
+    cursor.close()
+    if connection.total_changes == before:
+        return 0
     return int(execute(connection, "SELECT changes()").fetchone()[0])
 
 

@@ -33,6 +33,9 @@ T = TypeVar("T")
 
 AnyWrite: TypeAlias = "Write[Any]"
 
+Settled: TypeAlias = "tuple[AnyWrite, Any, BaseException | None]"
+"""A write that is over, with its value or its error."""
+
 _SHARED = 256  # writes in one commit at the most
 _SHARED_SECONDS = 0.05  # after this long a shared transaction takes no further write
 _SLOW_SECONDS = 0.02  # a statement that took longer holds up no neighbour a second time
@@ -47,9 +50,10 @@ class Write(Job[T]):
         savepoint: It needs one to be undone by itself; a single change is atomic without.
         alone: It shares its commit with no other.
         outside: It runs outside of any transaction.
+        shares: It may share its commit with others.
     """
 
-    __slots__ = ("alone", "outside", "savepoint", "statement")
+    __slots__ = ("alone", "outside", "savepoint", "shares", "statement")
 
     def __init__(
         self,
@@ -61,23 +65,19 @@ class Write(Job[T]):
         alone: bool = False,
         outside: bool = False,
     ) -> None:
-        super().__init__(work, deadline)
+        Job.__init__(self, work, deadline)
         self.statement = statement
         self.savepoint = savepoint
         self.alone = alone
         self.outside = outside
-
-    def apply(self, connection: Connection) -> T:
-        """Do the work inside the open transaction."""
-        if self.savepoint:
-            return within_savepoint(connection, "dal_write", self.run)
-        return self.run(connection)
+        self.shares = not (alone or outside)
 
 
 class Turn(Job[Any]):
     """A transaction block's turn; it is answered with the worker once BEGIN has succeeded."""
 
     __slots__ = ()
+    shares = False
 
     def __init__(self, deadline: float | None) -> None:
         super().__init__(_begin, deadline)
@@ -97,7 +97,7 @@ class Outcome:
         locked: They are pending because another process holds the lock.
     """
 
-    settled: list[tuple[AnyWrite, Any, BaseException | None]] = field(default_factory=list)
+    settled: list[Settled] = field(default_factory=list)
     pending: list[AnyWrite] = field(default_factory=list)
     locked: bool = False
 
@@ -175,13 +175,11 @@ class Writer:
     def _companions(self, head: AnyWrite) -> list[AnyWrite]:
         together: list[AnyWrite] = [head]
         line = self._line
-        while not head.alone and line and len(together) < _SHARED:
-            job = line[0]
-            if isinstance(job, Turn) or job.alone or job.outside:
-                break
-            line.popleft()
-            if not job.future.done():
-                together.append(job)
+        if head.shares:
+            while line and line[0].shares and len(together) < _SHARED:
+                job = line.popleft()
+                if not job.future.done():
+                    together.append(job)  # type: ignore[arg-type]  # a turn shares nothing
         return together
 
     def _go_on(self) -> None:
@@ -245,7 +243,7 @@ def commit_together(writes: list[AnyWrite], connection: Connection) -> Outcome:
         connection.begin_write()
     except (sqlite3.Error, StorageError) as error:
         return _not_begun(writes, error, connection)
-    applied: list[tuple[AnyWrite, Any]] = []
+    applied: list[Settled] = []
     survivors = _apply(writes, connection, applied, outcome)
     if survivors is None:
         survivors = _commit(applied, connection, outcome)
@@ -265,15 +263,20 @@ def _not_begun(writes: list[AnyWrite], error: Exception, connection: Connection)
 
 
 def _apply(
-    writes: list[AnyWrite], connection: Connection, applied: list[tuple[AnyWrite, Any]], outcome: Outcome
+    writes: list[AnyWrite], connection: Connection, applied: list[Settled], outcome: Outcome
 ) -> list[AnyWrite] | None:
     """Run each write; None if the transaction is whole, else those that must be run again."""
-    end = time.perf_counter() + _SHARED_SECONDS
+    now = time.perf_counter()
+    end = now + _SHARED_SECONDS
     again: list[AnyWrite] = []
     for position, write in enumerate(writes):
-        changes, begun = connection.total_changes, time.perf_counter()
+        changes, begun = connection.total_changes, now
         try:
-            applied.append((write, write.apply(connection)))
+            if write.savepoint:
+                value = within_savepoint(connection, "dal_write", write.run)
+            else:
+                value = write.run(connection)
+            applied.append((write, value, None))
         except Abandoned:
             continue
         except Exception as error:
@@ -287,10 +290,11 @@ def _apply(
                 if primary_code(error) != sqlite3.SQLITE_INTERRUPT and write.statement is not None:
                     write.statement.alone = True
                 connection.leave_transaction()
-                return [*(done for done, _ in applied), *again, *writes[position + 1 :]]
+                return [*(done for done, _, _ in applied), *again, *writes[position + 1 :]]
         now = time.perf_counter()
-        if write.statement is not None:
-            write.statement.alone = now - begun > _SLOW_SECONDS
+        slow = now - begun > _SLOW_SECONDS
+        if (slow or write.alone) and write.statement is not None:
+            write.statement.alone = slow
         if now > end:
             again.extend(writes[position + 1 :])
             break
@@ -298,7 +302,7 @@ def _apply(
     return None
 
 
-def _commit(applied: list[tuple[AnyWrite, Any]], connection: Connection, outcome: Outcome) -> list[AnyWrite]:
+def _commit(applied: list[Settled], connection: Connection, outcome: Outcome) -> list[AnyWrite]:
     """Commit; return those that must be run again by themselves because it failed for all."""
     if not applied:
         connection.leave_transaction()
@@ -308,10 +312,10 @@ def _commit(applied: list[tuple[AnyWrite, Any]], connection: Connection, outcome
     except sqlite3.Error as error:
         connection.leave_transaction()
         if len(applied) > 1 or primary_code(error) == sqlite3.SQLITE_INTERRUPT:
-            return [write for write, _ in applied]
+            return [write for write, _, _ in applied]
         outcome.settled.append((applied[0][0], None, error.with_traceback(None)))
         return []
-    outcome.settled.extend((write, value, None) for write, value in applied)
+    outcome.settled += applied
     return []
 
 
