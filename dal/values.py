@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
-from operator import itemgetter
 from types import NoneType
 from typing import Annotated, Any
 from uuid import UUID
@@ -256,27 +255,6 @@ _CHECKS: Mapping[Encoder, Callable[[Sequence[Any]], None]] = {
 
 Such a check may refuse what the encoder takes, but takes nothing that it refuses.
 """
-
-
-Check = tuple[Callable[[Any], object], Callable[[tuple[Any, ...]], Any]]
-"""What looks at some values of a call, and what chooses them."""
-
-Plan = tuple[Sequence[Check], Sequence[Encoder] | None]
-"""What is to be done with the values of a call: checks alone or, if one is to be changed, encoders alone."""
-
-
-def plan_of(encoders: Sequence[Encoder]) -> Plan:
-    """Return what does the work of *encoders*, one for each value, in the fewest steps."""
-    if not all(encoder in _CHECKS for encoder in encoders):
-        return (), encoders
-    places: dict[Encoder, list[int]] = {}
-    for place, encoder in enumerate(encoders):
-        if encoder is not same:
-            places.setdefault(encoder, []).append(place)
-    return [
-        (encoder if len(chosen) == 1 else _CHECKS[encoder], itemgetter(*chosen))
-        for encoder, chosen in places.items()
-    ], None
 
 
 def kinds_kept(encoders: Encoders) -> frozenset[type] | None:

@@ -25,7 +25,7 @@ from typing import Any
 from dal.errors import DataError, ParameterError
 from dal.queries.dialects import Dialect
 from dal.queries.scanner import Marker, Scan
-from dal.values import KINDS, Encoders, ParameterType, Plan, encode_column, kinds_kept, plan_of
+from dal.values import KINDS, Encoders, ParameterType, encode_column, kinds_kept
 
 Params = Mapping[str, Any] | Sequence[Any]
 EncodersOf = Callable[[ParameterType | None], Encoders]
@@ -159,7 +159,6 @@ class Statement:
         "_label",
         "_parameters",
         "_pieces",
-        "_plans",
         "_positional",
         "_shapes",
         "_slots",
@@ -223,7 +222,6 @@ class Statement:
         self._count = len(self._elements)
         spread = tuple(name in many and not dialect.arrays for name in slots)
         self._spread = spread if any(spread) else ()
-        self._plans: dict[tuple[type, ...], Plan] = {}
         self.sql = self._render(names, [1 if name in many else None for name in names])
 
     def bind(self, params: Params = ()) -> tuple[str, tuple[Any, ...]]:
@@ -240,30 +238,20 @@ class Statement:
         """
         if type(params) not in self._shapes:
             params = self._fit(params)
+        given: Any = params
         args: tuple[Any, ...] | None
         try:
-            args = self._values_of(params)
-            kinds = tuple(map(type, args))
-            checks, encoders = self._plans.get(kinds) or self._plan(kinds)
-            if encoders is None:
-                for check, chosen in checks:
-                    check(chosen(args))
+            if self._positional:
+                args = tuple([table[type(v)](v) for (_, table), v in zip(self._slots, given, strict=True)])
             else:
-                args = tuple([encoder(v) for encoder, v in zip(encoders, args, strict=True)])
+                args = tuple([table[type(v := given[name])](v) for name, table in self._slots])
         except (KeyError, ValueError, DataError):
             args = None
-        if args is None or len(params) != self._count:
-            args = self._bind_slowly(params)
+        if args is None or len(given) != self._count:
+            args = self._bind_slowly(given)
         if self._spread:
             return self._spread_lists(args)
         return self.sql, args
-
-    def _plan(self, kinds: tuple[type, ...]) -> Plan:
-        """Return, and keep, what is to be done with values of these types."""
-        plan = plan_of([table[kind] for (_, table), kind in zip(self._slots, kinds, strict=True)])
-        if len(self._plans) < MAX_TEXTS:
-            self._plans[kinds] = plan
-        return plan
 
     def bind_many(self, rows: Sequence[Params], first: int = 1) -> list[tuple[Any, ...]]:
         """Return the values that `bind` returns for each of *rows*; not for a text that spreads lists.
