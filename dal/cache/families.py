@@ -32,6 +32,9 @@ MAX_KEY = 1024
 
 MIN_TTL, MAX_TTL = 1, 10 * 365 * 86_400
 
+MAX_NEAR = 30
+"""Seconds that a copy in the process may be behind."""
+
 Ttl = Annotated[int, Field(strict=True, ge=MIN_TTL, le=MAX_TTL, description="Seconds that a value is kept")]
 """A time to live, for models and settings: what `is_ttl` takes."""
 
@@ -87,7 +90,9 @@ class KeyFamily:
             first of these that goes with the type.
         bulkhead: Loads at a time while the store is away.
         finish_abandoned: Whether a load goes on, and is stored, when nobody waits for it any more.
-        near: Asks for a copy in the process in front of a server's. No store keeps one yet.
+        near: Seconds, up to `MAX_NEAR`, for which this process may answer from a copy of its own of what
+            lies on a server, see `dal.cache.near`; 0 for no copies. What others change is then seen once the
+            server has told of it, a moment later; if it cannot and nobody notices, after these seconds.
         model: A Pydantic model, or a type like ``list[Model]``: values are written from it, and read as it.
     """
 
@@ -105,7 +110,7 @@ class KeyFamily:
     outage: Outage | None = None
     bulkhead: int = 8
     finish_abandoned: bool = False
-    near: bool = False
+    near: float = 0
     model: Any = None
 
     def __post_init__(self) -> None:
@@ -131,6 +136,10 @@ class KeyFamily:
             raise self._wrong("a counter is an integer and has no model")
         if not (type(self.stale_for) is int and 0 <= self.stale_for <= MAX_TTL):
             raise self._wrong(f"stale_for must be 0 to {MAX_TTL} seconds")
+        if type(self.near) not in (int, float) or not 0 <= self.near <= MAX_NEAR:
+            raise self._wrong(f"near must be 0 to {MAX_NEAR} seconds")
+        if self.near and self.type != "string":
+            raise self._wrong(f"of a {self.type} no copy is kept in the process")
         for name, least in (("load_deadline", 0.001), ("retry_after", 0), ("errors_for", 0), ("bulkhead", 1)):
             if not least <= getattr(self, name) <= MAX_TTL:
                 raise self._wrong(f"{name} must be {least} to {MAX_TTL}")
@@ -314,7 +323,7 @@ FAMILIES = KeyFamilies(
             load_deadline=2,
             refresh_ahead=True,
             stale_for=_HOUR,
-            near=True,
+            near=MAX_NEAR,
         ),
         KeyFamily("rate_limit", "rate_limit:api:{ip_address}", "counter", "integer", _MINUTE, outage="count"),
         KeyFamily(  # "no session" would log everyone out

@@ -92,12 +92,16 @@ class _Call(NamedTuple):
 
 
 class Loads:
-    """Loads values that *reader* does not find, and stores them in *store*."""
+    """Loads values that *reader* does not find, and stores them in *store*.
+
+    *server_reader* passes by the copies in this process: who is about to load wants to know what others did.
+    """
 
     def __init__(
         self,
         store: Store,
         reader: Reader,
+        server_reader: Reader,
         flights: Flights,
         failures: Failures,
         statistics: Statistics,
@@ -106,6 +110,7 @@ class Loads:
     ) -> None:
         self._store = store
         self._reader = reader
+        self._server_reader = server_reader
         self._flights = flights
         self._failures = failures
         self._statistics = statistics
@@ -200,7 +205,7 @@ class Loads:
                 if is_ours is None:
                     return None
                 flight.has_begun = True
-                if self._is_fresh_enough(flight, call, await self._reader.find(call.family, call.key)):
+                if self._is_fresh_enough(flight, call, await self._server_reader.find(call.family, call.key)):
                     return None
             except CacheError as error:
                 if call.family.outage != "load":
@@ -224,7 +229,7 @@ class Loads:
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 1.5, _LAST_POLL)
             flight.has_begun = True
-            if self._is_fresh_enough(flight, call, await self._reader.find(call.family, call.key)):
+            if self._is_fresh_enough(flight, call, await self._server_reader.find(call.family, call.key)):
                 return None
             if await lease.take():
                 return True

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from dal.cache import codec
+from dal.cache import codec, near
 from dal.cache.deletions import Deletions
 from dal.cache.failures import Failures
 from dal.cache.families import FAMILIES, LEASE_PREFIX, MAX_TTL, MIN_TTL, KeyFamilies, KeyFamily, is_ttl
@@ -79,7 +79,7 @@ class CacheManager:
         """
         if self._parts is not None and not self._left_behind():
             return
-        self._parts = _Parts(self._open(), self._families, self._clock)
+        self._parts = _Parts(self._open(), self._families, self._clock, self._url)
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
 
@@ -214,6 +214,8 @@ class CacheManager:
 
     async def delete(self, key: str) -> None:
         """Remove what lies under *key*, if anything. No load that is under way stores what it read before.
+
+        Other processes that keep copies, as the family's `near` says, drop theirs when the server tells them.
 
         Raises:
             UnknownKeyFamily: *key* belongs to none.
@@ -350,9 +352,15 @@ class CacheManager:
 class _Parts:
     """What works together from connect to disconnect."""
 
-    def __init__(self, store: Store, families: KeyFamilies, clock: Callable[[], float]) -> None:
-        self.store = store
+    def __init__(
+        self, server: Store, families: KeyFamilies, clock: Callable[[], float], url: StoreUrl
+    ) -> None:
         self.statistics = Statistics(family.name for family in families)
+        self.store = store = near.in_front_of(
+            *(server, families, self.statistics, clock),
+            max_entries=url.options.get("near_entries", near.MAX_ENTRIES),
+            max_bytes=url.options.get("near_bytes", near.MAX_BYTES),
+        )
         self.failures = Failures(clock)
         self._background = Background()
         self.deletions = Deletions(store, self._background)
@@ -361,8 +369,11 @@ class _Parts:
         self.reader = Reader(store, self.deletions, self.statistics)
         self.sessions = Sessions(store, self.reader, self.deletions)
         self.limiter = Limiter(store, self.deletions, self.statistics, clock)
+        server_reader = Reader(server, self.deletions, self.statistics)
         self.loads = Loads(
-            *(store, self.reader, self.flights, self.failures, self.statistics, self._background, clock)
+            *(store, self.reader, server_reader, self.flights, self.failures, self.statistics),
+            background=self._background,
+            clock=clock,
         )
 
     async def forget_loads(self, key: str) -> None:

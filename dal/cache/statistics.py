@@ -12,6 +12,7 @@ class FamilyStatistics:
 
     Attributes:
         hits: Reads that found a fresh value.
+        near: Reads that were answered from a copy in this process, without a trip. They are among the hits.
         misses: Reads that found none.
         stale: Values beyond their time that were served, since their load fails.
         unreadable: Values that were damaged or of another kind, and counted as missing.
@@ -25,6 +26,7 @@ class FamilyStatistics:
     """
 
     hits: int = 0
+    near: int = 0
     misses: int = 0
     stale: int = 0
     unreadable: int = 0

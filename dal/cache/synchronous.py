@@ -41,7 +41,7 @@ class SynchronousCache:
         max_bytes: int = MAX_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._entries = Entries(max_entries, max_bytes, clock)
+        self._entries: Entries[bytes] = Entries(max_entries, max_bytes, clock)
         self._lock = Lock()
 
     def set(self, key: str, value: Any, ttl_seconds: int = DEFAULT_TTL) -> None:
@@ -65,7 +65,7 @@ class SynchronousCache:
         with self._lock:
             data = self._entries.find(key)
         # The bytes are this process's own: nobody else could put a pickle there.
-        return None if data is None else pickle.loads(data)  # type: ignore[arg-type]  # set() puts bytes
+        return None if data is None else pickle.loads(data)
 
     def delete(self, key: str) -> None:
         """Remove what lies under *key*, if anything."""

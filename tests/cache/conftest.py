@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -11,7 +14,7 @@ from redis.asyncio import Redis
 from dal.cache import FAMILIES, CacheManager, KeyFamilies
 from dal.cache.stores.base import Store
 from dal.cache.stores.memory import MemoryStore
-from tests.servers import RedisServer, ValkeyServer
+from tests.servers import RedisServer, ValkeyServer, missing
 
 DAY = 86_400
 
@@ -152,3 +155,18 @@ def any_server(request: pytest.FixtureRequest) -> RedisServer:
     """A server of each make."""
     found: RedisServer = request.getfixturevalue(f"{request.param}_server")
     return found
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that nobody trusts, with its key in the same file."""
+    if shutil.which("openssl") is None:
+        missing("openssl is not on the PATH: apt-get install openssl")
+    file = tmp_path_factory.mktemp("tls") / "server.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=cache"
+    command += " -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run(
+        [*command.split(), "-keyout", file, "-out", f"{file}.crt"], check=True, capture_output=True
+    )
+    file.write_text(file.read_text() + Path(f"{file}.crt").read_text())
+    return file

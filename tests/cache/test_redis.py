@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
-import subprocess
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,7 +16,7 @@ from redis.asyncio import Redis
 from dal.cache import CacheManager
 from dal.errors import CacheError, CacheUnavailable, UsageError
 from tests.cache.conftest import RedisBackend
-from tests.servers import RedisServer, free_port, missing
+from tests.servers import RedisServer, free_port
 
 LIMIT = "rate_limit:api:127.0.0.1"
 
@@ -268,21 +266,6 @@ async def test_server_that_repeats_the_login_does_not_show_it() -> None:
         with pytest.raises(CacheError) as raised:
             await cache.get("session:a")
     assert "s3cr3t" not in "".join(traceback.format_exception(raised.value))
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that nobody trusts, with its key in the same file."""
-    if shutil.which("openssl") is None:
-        missing("openssl is not on the PATH: apt-get install openssl")
-    file = tmp_path_factory.mktemp("tls") / "server.pem"
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=cache"
-    command += " -addext subjectAltName=IP:127.0.0.1"
-    subprocess.run(
-        [*command.split(), "-keyout", file, "-out", f"{file}.crt"], check=True, capture_output=True
-    )
-    file.write_text(file.read_text() + Path(f"{file}.crt").read_text())
-    return file
 
 
 async def test_certificate_is_checked(certificate: Path) -> None:

@@ -18,6 +18,30 @@ class WrongType(CacheError):
     """What lies under the key is of another type than the call needs."""
 
 
+class Listener(Protocol):
+    """Who is told which keys were changed. Nothing here waits."""
+
+    def began(self) -> None:
+        """From now on every change is told."""
+        ...
+
+    def changed(self, keys: Sequence[str] | None, /) -> None:
+        """*keys* were changed, or removed; None: any may have been."""
+        ...
+
+    def ended(self) -> None:
+        """Changes are not told any more, until it has `began` again."""
+        ...
+
+
+class Tracking(Protocol):
+    """What tells a `Listener` of changes."""
+
+    def start(self) -> None:
+        """Begin, if that was not done. It ends when the store is closed."""
+        ...
+
+
 class Store(Protocol):
     """Bytes under keys. Times to live are seconds, above zero.
 
@@ -118,6 +142,14 @@ class Store(Protocol):
         """Take the fence *token* away, and those that have ended; remove each of *keys* that has none left.
 
         A key without a fence is removed too.
+        """
+        ...
+
+    def track(self, prefixes: Sequence[str], listener: Listener, /) -> Tracking | None:
+        """Return what tells *listener* which keys that begin with one of *prefixes* are changed, by whomever.
+
+        None if what is stored lies in this process, where a copy of it would gain nothing. No prefix begins
+        with another one.
         """
         ...
 

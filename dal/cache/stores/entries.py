@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
 
 from dal.errors import CacheValueError
 
 MAX_ENTRIES = 100_000
 MAX_BYTES = 64 * 1024 * 1024
 
-Value = bytes | dict[str, bytes]
+ValueT = TypeVar("ValueT")
 
 _OVERHEAD = 500  # bytes of Python objects around an entry
 _STEPS = 4  # entries looked at in each call; more than the one that a call can add
@@ -28,7 +29,7 @@ _MAX_SHARDS = 4096
 _END = 0  # the slot that is no entry: after the newest one, and before the oldest
 
 
-class Entries:
+class Entries(Generic[ValueT]):
     """Entries by their key.
 
     Args:
@@ -49,17 +50,20 @@ class Entries:
     def __len__(self) -> int:
         return len(self._keys) - 1 - len(self._free)
 
-    def find(self, key: str) -> Value | None:
+    def find(self, key: str) -> ValueT | None:
         """Return the value if it has not expired, as the one used last."""
         slot = self._find(key)
-        return None if slot is None else self._values[slot]
+        if slot is None:
+            return None
+        value: ValueT = self._values[slot]
+        return value
 
-    def find_with_left(self, key: str) -> tuple[Value, float] | None:
+    def find_with_left(self, key: str) -> tuple[ValueT, float] | None:
         """Return what `find` does, and the seconds that it still has."""
         slot = self._find(key)
         return None if slot is None else (self._values[slot], self._expires[slot] - self._clock())
 
-    def put(self, key: str, value: Value, size: int, ttl: float) -> None:
+    def put(self, key: str, value: ValueT, size: int, ttl: float) -> None:
         """Keep *value*, of about *size* bytes, for *ttl* seconds in place of what lies under *key*.
 
         Raises:
@@ -84,7 +88,7 @@ class Entries:
         while self.bytes > self._max_bytes or len(self) > self._max_entries:
             self._remove(self._newer[_END])
 
-    def replace(self, key: str, value: Value) -> None:
+    def replace(self, key: str, value: ValueT) -> None:
         """Put *value*, of the same size, in place of the one under *key*, for the time that is left."""
         slot = self._find(key)
         if slot is not None:
@@ -127,7 +131,7 @@ class Entries:
 
     def _begin(self) -> None:
         self._keys = [""]
-        self._values: list[Value] = [b""]
+        self._values: list[Any] = [None]  # None where there is no entry
         self._expires = array("d", [0])
         self._sizes = array("q", [0])
         # A ring from the least recently used entry to the one used last, through _END.
@@ -156,7 +160,7 @@ class Entries:
             self._keys[slot] = key
             return slot
         self._keys.append(key)
-        self._values.append(b"")
+        self._values.append(None)
         for column in (self._sizes, self._older, self._newer):
             column.append(0)
         self._expires.append(0)
@@ -179,7 +183,7 @@ class Entries:
         key = self._keys[slot]
         del self._shards[hash(key) & self._mask][key]
         self.bytes -= self._sizes[slot]
-        self._keys[slot], self._values[slot] = "", b""
+        self._keys[slot], self._values[slot] = "", None
         self._free.append(slot)
 
     def _remove_some_expired(self) -> None:

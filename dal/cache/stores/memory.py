@@ -11,8 +11,10 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from dal.cache.stores.base import FENCE, WrongType
-from dal.cache.stores.entries import MAX_BYTES, MAX_ENTRIES, Entries, Value
+from dal.cache.stores.base import FENCE, Listener, WrongType
+from dal.cache.stores.entries import MAX_BYTES, MAX_ENTRIES, Entries
+
+Value = bytes | dict[str, bytes]
 
 _FIELD_OVERHEAD = 150  # bytes of Python objects around a field of a hash
 _INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
@@ -35,7 +37,7 @@ class MemoryStore:
         max_bytes: int = MAX_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._entries = Entries(max_entries, max_bytes, clock)
+        self._entries: Entries[Value] = Entries(max_entries, max_bytes, clock)
         self._clock = clock
 
     async def get(self, key: str, /) -> bytes | None:
@@ -130,6 +132,9 @@ class MemoryStore:
             fences = self._fences(key)
             fences.pop(token, None)
             self._put_fences(key, fences)
+
+    def track(self, prefixes: Sequence[str], listener: Listener, /) -> None:
+        return None
 
     async def close(self) -> None:
         self._entries.clear()

@@ -1,7 +1,7 @@
 """The URL of a cache, read and checked: the only place that sees its password.
 
     memory://?max_entries=100000&max_bytes=67108864
-    redis://[user:password@]host[:port][/database]?timeout=0.05
+    redis://[user:password@]host[:port][/database]?timeout=0.05&near_entries=10000&near_bytes=16777216
     rediss://...?cafile=/path/to/ca.pem
 
 The options are a closed list. Beyond this machine a plain redis:// must say ``tls=off``. No message quotes
@@ -55,8 +55,8 @@ def _file(text: str) -> str:
 
 _OPTIONS: Mapping[str, Mapping[str, Callable[[str], Any]]] = {
     "memory": {"max_entries": _count, "max_bytes": _count},
-    "redis": {"timeout": _seconds, "tls": _off},
-    "rediss": {"timeout": _seconds, "cafile": _file},
+    "redis": {"timeout": _seconds, "tls": _off, "near_entries": _count, "near_bytes": _count},
+    "rediss": {"timeout": _seconds, "cafile": _file, "near_entries": _count, "near_bytes": _count},
 }
 
 

@@ -6,6 +6,7 @@ A caller that leaves, by cancellation or at its deadline, leaves the socket and 
 
     store      the commands of a `Store`
     lanes      commands, the lanes that carry them, and the pump of each
+    tracking   the connection on which the server says what was changed
     breaker    calls fail at once while the server is away
     wire       one connection of redis-py, and what the lanes need of its inside
     failures   each error as one of ours

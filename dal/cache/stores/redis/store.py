@@ -15,10 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from dal.cache.stores.base import WrongType
+from dal.cache.stores.base import Listener, WrongType
 from dal.cache.stores.redis.breaker import Breaker
 from dal.cache.stores.redis.lanes import Command, Lane
-from dal.cache.stores.redis.wire import packed, wires
+from dal.cache.stores.redis.tracking import RedisTracking
+from dal.cache.stores.redis.wire import packed, tracking_wire, wires
 from dal.cache.stores.url import StoreUrl
 from dal.engines.deadlines import Deadlines
 from dal.errors import CacheUnavailable
@@ -94,6 +95,7 @@ class RedisStore:
         self._timeout: float = url.options.get("timeout", TIMEOUT)
         self._large: dict[str, None] = {}  # the key that was seen large first comes first
         self._traffic: _Traffic | None = None
+        self._trackings: list[RedisTracking] = []
 
     def __repr__(self) -> str:
         return f"RedisStore({self._url})"
@@ -216,7 +218,15 @@ class RedisStore:
             commands.append((lane, "UNLINK", packed("UNLINK", *pairs)))
         await _all(commands)
 
+    def track(self, prefixes: Sequence[str], listener: Listener, /) -> RedisTracking:
+        tracking = RedisTracking(self._url, tracking_wire(self._url), self._timeout, prefixes, listener)
+        self._trackings.append(tracking)
+        _living.add(tracking)
+        return tracking
+
     async def close(self) -> None:
+        for tracking in self._trackings:
+            await tracking.close()
         traffic, self._traffic = self._traffic, None
         if traffic is not None and traffic.loop is asyncio.get_running_loop():
             await traffic.close()
@@ -300,8 +310,8 @@ class _Traffic:
         return (*self._small, self.large)
 
 
-_living: weakref.WeakSet[_Traffic] = weakref.WeakSet()
-_of_the_parent: list[_Traffic] = []
+_living: weakref.WeakSet[_Traffic | RedisTracking] = weakref.WeakSet()
+_of_the_parent: list[_Traffic | RedisTracking] = []
 
 
 def _after_fork() -> None:

@@ -1,7 +1,8 @@
 """One connection of redis-py, driven by a lane: redis-py connects, logs in, and parses; time is the lane's.
 
 The lane needs three things that redis-py's connections do not offer: replies without a timer and several
-calls around each, a look at whether the server has hung up, and an end that waits for nobody.
+calls around each, a look at whether the server has hung up, and an end that waits for nobody. Tracking, which
+has a connection of its own, needs the same, and what the server sends of itself.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ class Wire(Connection):
         parser: Any = self._parser
         return await parser.read_response()
 
+    async def receive_or_push(self) -> Any:
+        """Return the next reply, or what the server sends of itself, a list; for protocol 3."""
+        parser: Any = self._parser
+        return await parser.read_response(push_request=True)
+
     def drop(self) -> None:
         """Close at once. Whoever waits for a reply gets an error."""
         writer, self._writer, self._reader = self._writer, None, None
@@ -63,7 +69,19 @@ class TlsWire(Wire, SSLConnection):
         await super().open()
 
 
-def wires(url: StoreUrl, count: int) -> list[Wire]:
+def tracking_wire(url: StoreUrl) -> Wire:
+    """Return a connection, not yet open, over which the server may say what nobody asked for."""
+    [wire] = wires(url, 1, protocol=3)
+    parser: Any = wire._parser
+    parser.set_invalidation_push_handler(_as_it_is)
+    return wire
+
+
+async def _as_it_is(message: list[Any]) -> list[Any]:
+    return message
+
+
+def wires(url: StoreUrl, count: int, *, protocol: int = 2) -> list[Wire]:
     """Return *count* connections, not yet open, to the server that *url* names."""
     settings: dict[str, Any] = {
         "host": url.host,
@@ -74,7 +92,7 @@ def wires(url: StoreUrl, count: int) -> list[Wire]:
         "socket_timeout": None,  # the lane has a deadline for everything
         "socket_connect_timeout": None,
         "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,
+        "protocol": protocol,
         # https://github.com/redis/redis-py/issues/4252
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
         "driver_info": None,
