@@ -32,6 +32,7 @@ def test_records(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         missing(shown.err)
     records = {record["case"]: record for record in json.loads(shown.out)}
     assert {"redis_get_1", "redis_get_64", "redis_get_64_p99", "redis_set_64", "memory_get_1"} <= set(records)
+    assert {"near_get_1", "near_get_64"} <= set(records)
     for case, record in records.items():
         assert record["unit"], case
         assert record["ours"] is not None, case

@@ -24,8 +24,8 @@ So between C and T other processes may read the value from before, as over a slo
 two databases were swapped (SWAPDB), and what happens on another server to which new connections lead while
 the old one goes on answering. There the age of the copies is the bound.
 
-A write here strikes out before it is sent, and again when it has ended, however it ended: a read in between
-may have seen the old value. If it is done on the server later than that, the server tells of it.
+A write here strikes out when it has ended, however it ended and before its call returns: a read that began
+until then may have seen the old value. If it is done on the server later than that, the server tells of it.
 """
 
 from __future__ import annotations
@@ -210,7 +210,6 @@ class NearStore:
     async def delete_prefix(self, prefix: str, /) -> int:
         if not prefix.startswith(self._prefixes):
             return await self._store.delete_prefix(prefix)
-        self._copies.forget_all()
         try:
             return await self._store.delete_prefix(prefix)
         finally:
@@ -294,12 +293,10 @@ class NearStore:
     @contextlib.contextmanager
     def _changing(self, keys: Sequence[str]) -> Iterator[None]:
         """A block that changes what lies under *keys*."""
-        near = [key for key in keys if key.startswith(self._prefixes)]
-        self._copies.forget(near)
         try:
             yield
         finally:
-            self._copies.forget(near)
+            self._copies.forget(key for key in keys if key.startswith(self._prefixes))
 
     def _family(self, key: str) -> KeyFamily:
         return next(family for prefix, family in self._asking.items() if key.startswith(prefix))

@@ -24,7 +24,8 @@ from benchmarks.cases import TASKS, WrongAnswer
 from benchmarks.figures import percentile, ratios
 from benchmarks.measuring import Entrant, Plan, collector_off, frozen, in_turn, measure
 from benchmarks.places import fault_proxy, redis_url
-from dal.cache import FAMILIES, CacheManager
+from dal.cache import FAMILIES, CacheManager, KeyFamilies, KeyFamily
+from dal.cache.families import MAX_NEAR
 from dal.errors import CacheUnavailable
 
 _KEYS = [f"key:{number}" for number in range(500)]
@@ -76,6 +77,7 @@ async def run(lengths: Lengths) -> list[Record]:
     """Measure everything."""
     with redis_url() as url:
         records = await _closed_loops("redis", url, lengths)
+        records += await _near(url, lengths)
         records += await _mix(url, lengths)
         records += await _silence(urlsplit(url).port or 0, lengths)
     records += await _closed_loops("memory", "memory://", lengths)
@@ -156,6 +158,41 @@ def _p99(entrant: Entrant) -> float:
 
 def _calls_per_second(entrant: Entrant) -> float:
     return 1 / statistics.median(entrant.sample.per_round.values())
+
+
+async def _near(url: str, lengths: Lengths) -> list[Record]:
+    """A value of 10 kB, decoded, of which this process has a copy, and one for which the server is asked."""
+    near, far = [
+        KeyFamily(name, name + ":{number}", "string", "gzip", 600, near=seconds)
+        for name, seconds in (("near", MAX_NEAR), ("far", 0))
+    ]
+    document = caches.document(10_000)
+    records = []
+    async with CacheManager(f"{url}?timeout=10", families=KeyFamilies([near, far])) as cache:
+        keys = {family: [family.key(number=str(n)) for n in range(50)] for family in (near, far)}
+        for key in (*keys[near], *keys[far]):
+            await cache.set(key, document)
+        while cache.stats()["near"].near < len(keys[near]):
+            if await cache.get_many(keys[near]) != dict.fromkeys(keys[near], document):
+                raise WrongAnswer("a copy is not what was stored")
+        for tasks in (1, TASKS):
+            copied, asked = [
+                Entrant(name, _reading(cache, keys[family]))
+                for name, family in (("dal", near), ("without copies", far))
+            ]
+            await measure([copied, asked], lengths.plan, tasks=tasks)
+            record = Record(f"near_get_{tasks}", "calls/s" if tasks > 1 else "us")
+            figure = _calls_per_second if tasks > 1 else _p50
+            record.ours, record.peer = figure(copied), figure(asked)
+            record.peers = {asked.name: record.peer}
+            record.ratio = record.ours / record.peer
+            records.append(record)
+    return records
+
+
+def _reading(cache: CacheManager, keys: list[str]) -> Callable[[], Awaitable[object]]:
+    turn = caches.in_rounds(keys)
+    return lambda: cache.get(turn())
 
 
 async def _mix(url: str, lengths: Lengths) -> list[Record]:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, PlainSerializer
 from redis.asyncio import Redis
 
 from dal.cache import FAMILIES, CacheManager, KeyFamilies, KeyFamily
-from dal.cache.families import TABLE_PREFIX
+from dal.cache.families import MAX_NEAR, TABLE_PREFIX
 from dal.cache.stores.base import FENCE
 from dal.cache.tables import FENCE_SECONDS, UNKNOWN_SECONDS
 from dal.database import DatabaseManager
@@ -37,6 +37,7 @@ from dal.settings import DatabaseSettings, Settings
 from dal.transaction import Transaction
 from dal.values import Scale, UtcDatetime
 from tests.cache.conftest import store_of
+from tests.cache.near_families import copies_of
 from tests.engine_cases import POSTGRESQL_18, SQLITE, EngineCase, Place
 from tests.proxy import Proxy
 from tests.servers import RedisServer, ValkeyServer
@@ -318,6 +319,21 @@ async def test_whoever_reads_after_a_write_sees_it(shared: Pair, way: str) -> No
     assert await shared.read() == 1
     assert await shared.writer.fetch_value(shared.queries.counter) == 1
     assert await shared.is_kept()
+
+
+async def test_copies_in_the_process_keep_the_promise(url: str, redis_url: str, tmp_path: Path) -> None:
+    """An answer is copied, and is not served after a write, although nobody is told of any change."""
+    near = KeyFamilies([KeyFamily("plain", "plain:{query}", "string", "gzip", 600, near=MAX_NEAR)])
+    async with pair_on(url, redis_url, tmp_path, family="plain", families=near) as pair:
+        for cache in (pair.cache, pair.other_cache):
+            copies: Any = copies_of(cache)
+            copies.changed = lambda keys: None
+        for count in range(3):
+            before = pair.other_cache.stats()["plain"].near
+            async with asyncio.timeout(60):
+                while pair.other_cache.stats()["plain"].near == before:
+                    assert await pair.read() == count
+            await pair.write()
 
 
 async def test_each_store_forgets_alike(pair: Pair) -> None:

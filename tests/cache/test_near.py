@@ -120,6 +120,29 @@ class Answers:
         self._delivered.set()
 
 
+class Requests:
+    """What *cache* asks of the server by the methods *names*, held back until `send`."""
+
+    def __init__(self, cache: CacheManager, *names: str) -> None:
+        self._server = near_store(cache)._store
+        self._sent = asyncio.Event()
+        self.are_there = asyncio.Event()
+        for name in names:
+            vars(self._server)[name] = self._held_back(getattr(self._server, name))
+
+    def _held_back(self, method: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
+        async def held_back(*arguments: object) -> object:
+            self.are_there.set()
+            await self._sent.wait()
+            return await method(*arguments)
+
+        return held_back
+
+    def send(self) -> None:
+        """Let all of them go, also those to come."""
+        self._sent.set()
+
+
 async def _none() -> None:
     raise AssertionError("nothing is to be loaded")
 
@@ -243,6 +266,34 @@ class TestOwnChanges:
         await change(cache)
         answers.deliver()
         assert await read == 1
+        assert await cache.get(KEY) == (2 if "set" in _name(change) else None)
+
+    @pytest.mark.parametrize("change", OWN.values(), ids=OWN)
+    @pytest.mark.parametrize("is_kept", [True, False], ids=["kept", "under way"])
+    async def test_read_during_the_change(
+        self,
+        cache: CacheManager,
+        change: Callable[[CacheManager], Awaitable[object]],
+        is_kept: bool,
+    ) -> None:
+        """A read that saw the old value, begun while the change was on its way: it leaves no copy behind."""
+        await cache.set(KEY, 1)
+        Messages(cache)
+        requests = Requests(cache, "set", "set_many", "delete_with_leases", "delete_prefix")
+        changing = asyncio.ensure_future(change(cache))
+        await requests.are_there.wait()
+        answers = None if is_kept else Answers(cache)
+        read = asyncio.create_task(cache.get(KEY))
+        if answers is None:
+            assert await read == 1
+            assert copies_of(cache).find(KEY) is not None
+        else:
+            await answers.are_there.wait()
+        requests.send()
+        await changing
+        if answers is not None:
+            answers.deliver()
+            assert await read == 1
         assert await cache.get(KEY) == (2 if "set" in _name(change) else None)
 
     async def test_load_takes_the_copy_out(self, cache: CacheManager, direct: Redis) -> None:
