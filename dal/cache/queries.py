@@ -15,6 +15,9 @@ begins later returns what was there before it. How it is kept:
 - Outcome unknown (the answer to COMMIT was lost, a single statement was cancelled): the fence stands for
   `UNKNOWN_SECONDS` more. That of a killed process ends after `FENCE_SECONDS`; the generation from before is
   gone in any case.
+- A family's copies in this process (`dal.cache.near`) hold answers, never generations, which the store is
+  asked for at each read. So an answer is copied under a key that is not looked for after a write, and the
+  promise holds whether or not anybody is told of the write.
 - A store that is away: reads go to the database, as their family says. Writes go through without a fence, and
   are owed: repeated until the store has taken them. This process reads no cached answer of those tables until
   then. Others, if they reach the store, may read old answers for so long: as a rule less than half a second

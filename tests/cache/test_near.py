@@ -13,6 +13,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
@@ -624,6 +625,19 @@ class TestLostConnection:
                 ) < pings + 20:
                     await asyncio.sleep(0.01)
             await until(lambda: copies_of(cache).is_on)
+
+    async def test_loop_that_stood_still(
+        self, url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """An answer that came while other code held the loop for longer than a beat is taken."""
+        monkeypatch.setattr(tracking, "HEARTBEAT", 0.3)
+        async with near_cache(url) as cache:
+            caplog.set_level(logging.INFO, tracking.__name__)
+            for _ in range(40):
+                time.sleep(0.1)  # noqa: ASYNC251  # what the test is about
+                await asyncio.sleep(0)
+            assert copies_of(cache).is_on
+            assert not caplog.records
 
     async def test_no_copy_is_older_than_its_family_allows(self, proxy: FaultProxy, direct: Redis) -> None:
         """A frozen connection that nobody has noticed yet: the old value is served up to the bound only."""
