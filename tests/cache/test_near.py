@@ -802,6 +802,14 @@ class TestServers:
         assert len(os.listdir("/proc/self/fd")) == files
         proxy.tell("clear")
 
+    async def test_nothing_begins_after_disconnect(self, url: str) -> None:
+        """A read that was about to begin when the cache was disconnected opens no connection."""
+        async with near_cache(url) as cache:
+            store = near_store(cache)
+        tasks = asyncio.all_tasks()
+        store._tracking.start()
+        assert asyncio.all_tasks() == tasks
+
 
 async def acl(direct: Redis, *words: str) -> None:
     await direct.execute_command("ACL", "SETUSER", *words)  # type: ignore[no-untyped-call]
