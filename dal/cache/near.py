@@ -110,11 +110,11 @@ class Copies:
     def keep(self, reading: Reading, data: bytes, left: float, seconds: float) -> None:
         """Keep what *reading* has brought for *seconds* from its beginning, unless it was struck out.
 
-        The value had *left* seconds when it was read.
+        The value had *left* seconds when it was read: as many, or more.
         """
         if reading not in self._readings.get(reading.key, ()):
             return
-        ends = reading.begun + min(left, seconds)
+        ends = reading.begun + seconds
         now = self._clock()
         if ends > now:
             with contextlib.suppress(CacheValueError):  # larger than all copies together may be
