@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dal.database import DatabaseManager
 from dal.queries import load_queries
 from dal.settings import DatabaseSettings, Settings
+from dal.tasks import Background
+from tests.clock import Clock
 from tests.conformance import things
 from tests.conformance.steps import Steps, install
 from tests.engine_cases import CASES, EngineCase, Place
@@ -93,6 +97,43 @@ def own_url(own_server: DatabaseServer) -> Iterator[str]:
 def steps(case: EngineCase, monkeypatch: pytest.MonkeyPatch) -> Steps:
     """Sees every statement that goes to the driver."""
     return install(case, monkeypatch)
+
+
+@pytest.fixture
+async def time_flies(
+    case: EngineCase, steps: Steps, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[None]:
+    """An hour passes once an endless statement has gone to the driver, and nothing of the library's own runs.
+
+    So the statement meets its time limit, if that is shorter, and whatever comes before it does not.
+    """
+    loop = asyncio.get_running_loop()
+    own: set[asyncio.Task[Any]] = set()
+    passing: set[asyncio.Task[None]] = set()
+    start = Background.start
+
+    def noted(background: Background, *args: Any, **options: Any) -> asyncio.Task[Any]:
+        task = start(background, *args, **options)
+        own.add(task)
+        task.add_done_callback(own.discard)
+        return task
+
+    async def pass_an_hour() -> None:
+        await asyncio.sleep(0.02)  # the server may have begun, or not: it is all the same
+        while own:
+            await asyncio.wait(own)
+        clock.forward(3600)
+
+    def begin() -> None:
+        task = asyncio.create_task(pass_an_hour())
+        passing.add(task)
+        task.add_done_callback(passing.discard)
+
+    monkeypatch.setattr(Background, "start", noted)
+    steps.at_text(case.endless, lambda _: loop.call_soon_threadsafe(begin))
+    yield
+    for task in passing:
+        task.cancel()
 
 
 @pytest.fixture
