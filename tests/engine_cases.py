@@ -257,7 +257,7 @@ class EngineCase:
     name: str
     dialect: str
     place: Any
-    server: Callable[[], DatabaseServer] | None
+    server: Callable[..., DatabaseServer] | None
     steps: tuple[str, ...]
     types: Mapping[str, str]
     key: str
@@ -397,6 +397,7 @@ POSTGRESQL = EngineCase(
         "session": "SELECT pg_backend_pid()",
         "sleep": "SELECT pg_sleep({})",
         "slow": "SELECT pg_sleep(1)",
+        "connections option": "max_connections",
         "open seconds": "dal.engines.postgresql.driver.OPEN_SECONDS",
         "quote": '"',
         "year of a date": "to_char(date '2026-01-02', 'YYYY')",
@@ -454,6 +455,7 @@ MARIADB = EngineCase(
         "session": "SELECT connection_id()",
         "sleep": "SELECT sleep({})",
         "slow": "SELECT sleep(1)",
+        "connections option": "max-connections",
         "open seconds": "dal.engines.mysql.connection._OPEN_SECONDS",
         "quote": "`",
         "year of a date": "date_format('2026-01-02', '%Y')",

@@ -65,14 +65,15 @@ def url(place: Place, patience: None, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def own_servers() -> Iterator[Callable[[EngineCase], DatabaseServer]]:
-    """Starts the servers that tests may freeze and kill, one of each engine."""
+    """Starts the servers that tests may freeze, kill and fill, one of each engine."""
     with ExitStack() as servers:
         started: dict[str, DatabaseServer] = {}
 
         def of(case: EngineCase) -> DatabaseServer:
             assert case.server is not None, "the test needs Capability.SERVER"
             if case.name not in started:
-                started[case.name] = servers.enter_context(case.server())
+                few = {case["connections option"]: "50"}
+                started[case.name] = servers.enter_context(case.server(options=few))
             return started[case.name]
 
         yield of
@@ -148,7 +149,7 @@ async def time_flies(case: EngineCase, steps: Steps, let_pass: LetPass) -> Async
     def begin() -> None:
         hours.add(asyncio.create_task(pass_an_hour()))
 
-    steps.at_text(case.endless, lambda _: loop.call_soon_threadsafe(begin))
+    steps.at_text_with(case.endless, lambda _: loop.call_soon_threadsafe(begin))
     yield
     for hour in hours:
         hour.cancel()

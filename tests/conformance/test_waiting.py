@@ -219,26 +219,6 @@ async def test_waiting_and_running_have_one_timeout_together(
         assert await db.fetch_value(COUNT) == 0
 
 
-async def test_waiting_and_running_have_one_timeout_together(url: str, case: EngineCase) -> None:
-    """The clock begins with the call: what it spent in line is taken from what it may take to run."""
-    async with DatabaseManager(url, settings=ONE_CONNECTION) as db:
-        await db.execute_script(f"{case.account};")
-        async with all_taken(db, case) as go:
-            begun = time.monotonic()
-            call = asyncio.ensure_future(
-                db.fetch_all(
-                    f"INSERT INTO account (email) SELECT 'x' FROM ({case.endless}) AS t RETURNING email",
-                    timeout=0.5,
-                )
-            )
-            await asyncio.sleep(0.3)
-            go.set()
-            with pytest.raises(QueryTimeout):
-                await call
-            assert 0.4 < time.monotonic() - begun < 0.78
-        assert await db.fetch_value(COUNT) == 0
-
-
 @pytest.mark.usefixtures("time_flies")
 async def test_the_settings_timeout_is_that_of_every_call(
     url: str, case: EngineCase, clock: Clock, let_pass: LetPass
