@@ -242,17 +242,16 @@ async def test_the_settings_timeout_is_that_of_every_call(
             await call
         async with db.transaction() as tx:
             for _ in range(3):
-                clock.forward(600)
+                await let_pass(600)
                 await tx.fetch_value("SELECT 1")
 
 
-async def test_a_slow_reader_of_a_stream_is_not_late(db: DatabaseManager, clock: Clock) -> None:
+async def test_a_slow_reader_of_a_stream_is_not_late(db: DatabaseManager, let_pass: LetPass) -> None:
     """The timeout is for each batch, and what the reader does with it is not counted."""
     await db.execute_many(ADD, [{"email": f"{n}"} for n in range(5)])
     seen = 0
     async for _ in db.stream("SELECT email FROM account", batch_size=1, timeout=1000):
-        clock.forward(1500)
-        await asyncio.sleep(0)
+        await let_pass(1500)
         seen += 1
     assert seen == 5
 
