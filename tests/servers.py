@@ -83,7 +83,7 @@ class Server:
 
     programs: ClassVar[tuple[str, ...]]
     hint: ClassVar[str]
-    start_seconds: ClassVar[float] = 10.0
+    start_seconds: ClassVar[float] = 120.0
     farewell: ClassVar[signal.Signals | None] = None
 
     def __init__(self) -> None:
@@ -221,7 +221,7 @@ class Server:
             self.thaw()
             self._process.send_signal(self.farewell)
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(5)
+                self._process.wait(60)
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -281,7 +281,7 @@ class RedisServer(Server):
 
     def is_ready(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
                 if self._certificate:
                     return True
                 connection.sendall(b"PING\r\n")
@@ -308,8 +308,6 @@ class DatabaseServer(Server):
         certificate: One file with the certificate and its key: the server then offers TLS.
         options: Settings of the server, beside those that it needs or in their place.
     """
-
-    start_seconds = 30.0
 
     def __init__(self, *, certificate: Path | None = None, options: Mapping[str, str] | None = None) -> None:
         super().__init__()
@@ -521,7 +519,7 @@ def _not_root() -> str | None:
 def _lets_in(port: int) -> bool:
     """Say whether what listens on *port* answers a login of PostgreSQL's protocol."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
             login = b"user\0postgres\0database\0postgres\0\0"
             connection.sendall(struct.pack(">II", len(login) + 8, 3 << 16) + login)
             return connection.recv(1) == b"R"  # authenticated; while it starts it says E
@@ -584,7 +582,7 @@ class MariaDbServer(DatabaseServer):
 
     def is_ready(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
                 return connection.recv(5)[4:] == b"\x0a"  # the protocol's version; an error begins with ff
         except OSError:
             return False

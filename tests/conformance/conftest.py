@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dal.database import DatabaseManager
+from dal.engines import pool
 from dal.queries import load_queries
 from dal.settings import DatabaseSettings, Settings
+from dal.tasks import Background
+from tests.clock import Clock
 from tests.conformance import things
 from tests.conformance.steps import Steps, install
 from tests.engine_cases import CASES, EngineCase, Place
 from tests.servers import DatabaseServer
 
 Places = Callable[[EngineCase], Place]
+LetPass = Callable[[float], Awaitable[None]]
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +57,7 @@ def place(case: EngineCase, places: Places) -> Place:
 
 
 @pytest.fixture
-def url(place: Place, tmp_path: Path) -> Iterator[str]:
+def url(place: Place, patience: None, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database. No session on it outlives the test."""
     yield place.empty(tmp_path)
     place.assert_left_alone()
@@ -59,14 +65,15 @@ def url(place: Place, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def own_servers() -> Iterator[Callable[[EngineCase], DatabaseServer]]:
-    """Starts the servers that tests may freeze and kill, one of each engine."""
+    """Starts the servers that tests may freeze, kill and fill, one of each engine."""
     with ExitStack() as servers:
         started: dict[str, DatabaseServer] = {}
 
         def of(case: EngineCase) -> DatabaseServer:
             assert case.server is not None, "the test needs Capability.SERVER"
             if case.name not in started:
-                started[case.name] = servers.enter_context(case.server())
+                few = {case["connections option"]: "50"}
+                started[case.name] = servers.enter_context(case.server(options=few))
             return started[case.name]
 
         yield of
@@ -93,6 +100,59 @@ def own_url(own_server: DatabaseServer) -> Iterator[str]:
 def steps(case: EngineCase, monkeypatch: pytest.MonkeyPatch) -> Steps:
     """Sees every statement that goes to the driver."""
     return install(case, monkeypatch)
+
+
+@pytest.fixture
+def patience(case: EngineCase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the library gives up on a server after a few seconds it gives up after a minute."""
+    if case.server is not None:
+        monkeypatch.setattr(case["open seconds"], 60.0)
+        monkeypatch.setattr(pool, "_CLEANUP_SECONDS", 60.0)
+    if case.dialect == "mysql":  # the others stop what runs for a connection that is gone
+        monkeypatch.setattr(pool, "_FAREWELL_SECONDS", 60.0)
+
+
+@pytest.fixture
+def let_pass(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> LetPass:
+    """Puts the clock forward, once the library's own tasks have ended: they have time limits too."""
+    own: set[asyncio.Task[Any]] = set()
+    start = Background.start
+
+    def noted(background: Background, *args: Any, **options: Any) -> asyncio.Task[Any]:
+        task = start(background, *args, **options)
+        own.add(task)
+        task.add_done_callback(own.discard)
+        return task
+
+    async def passing(seconds: float) -> None:
+        while own:
+            await asyncio.wait(own)
+        clock.forward(seconds)
+
+    monkeypatch.setattr(Background, "start", noted)
+    return passing
+
+
+@pytest.fixture
+async def time_flies(case: EngineCase, steps: Steps, let_pass: LetPass) -> AsyncIterator[None]:
+    """An hour passes once an endless statement has gone to the driver.
+
+    So the statement meets its time limit, if that is shorter, and whatever comes before it does not.
+    """
+    loop = asyncio.get_running_loop()
+    hours: set[asyncio.Task[None]] = set()
+
+    async def pass_an_hour() -> None:
+        await asyncio.sleep(0.02)  # the server may have begun, or not: it is all the same
+        await let_pass(3600)
+
+    def begin() -> None:
+        hours.add(asyncio.create_task(pass_an_hour()))
+
+    steps.at_text_with(case.endless, lambda _: loop.call_soon_threadsafe(begin))
+    yield
+    for hour in hours:
+        hour.cancel()
 
 
 @pytest.fixture

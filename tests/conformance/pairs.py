@@ -67,7 +67,7 @@ VERBS: dict[str, Callable[[DatabaseManager, int], Awaitable[Any]]] = {
 async def quiet(db: DatabaseManager, place: Place) -> None:
     """Wait until no call is under way, nothing is open, and no connection is opened or cleaned behind."""
     pool: Any = getattr(db._engine, "_pool", None)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (
             place.busy()
             or db._engine.connections.in_use
@@ -79,7 +79,7 @@ async def quiet(db: DatabaseManager, place: Place) -> None:
 
 async def assert_whole(db: DatabaseManager, place: Place) -> None:
     """No connection is lost, nothing runs or is open any more, no pair is torn, every next call works."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await by_block(db, -1)
         await quiet(db, place)
         assert await db.fetch_all(TORN) == []

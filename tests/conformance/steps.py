@@ -11,7 +11,7 @@ import inspect
 import itertools
 import pkgutil
 import sqlite3
-import time
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -20,7 +20,7 @@ import pytest
 from dal.errors import DalError
 from tests.engine_cases import EngineCase
 
-Action = Callable[[Any], None]
+Action = Callable[[Any], object]
 """What to do at a step; it is given the connection, and may raise."""
 
 
@@ -32,7 +32,8 @@ class Steps:
         self._dialect = dialect
         self._wanted: Callable[[int, str, bool], bool] = lambda *_: False
         self._action: Action = lambda _: None
-        self._stalls = "", 0.0
+        self._stalls = ""
+        self._stalled_until = threading.Event()
 
     def at(self, number: int, action: Action, *, after: bool = False, onwards: bool = False) -> None:
         """Do *action* before, or after, the statement of this *number*, counted from now on.
@@ -49,14 +50,19 @@ class Steps:
         self._action = action
         self._wanted = lambda _, text, ended: ended is after and text.startswith(start)
 
-    def stall_at_text(self, start: str, seconds: float) -> None:
-        """Keep each statement whose text has this *start* waiting before it goes to the driver."""
-        self._stalls = start, seconds
+    def at_text_with(self, part: str, action: Action) -> None:
+        """Do *action* before each statement whose text has this *part*."""
+        self._action = action
+        self._wanted = lambda _, text, ended: not ended and part in text
+
+    def stall_at_text(self, start: str, until: threading.Event) -> None:
+        """Keep each statement whose text has this *start* from going to the driver *until* the event."""
+        self._stalls, self._stalled_until = start, until
 
     def disarm(self) -> None:
         """Let everything pass."""
         self._wanted = lambda *_: False
-        self._stalls = "", 0.0
+        self._stalls = ""
 
     def fail(self, connection: Any) -> None:
         """Raise what the driver does when its connection breaks: an action."""
@@ -73,10 +79,10 @@ class Steps:
         error = OperationalError(2013, "a failure of the test")
         raise connection._failed(error) from error
 
-    def pause(self, arguments: tuple[Any, ...]) -> float:
-        """Return the seconds that the statement has to wait."""
-        start, seconds = self._stalls
-        return seconds if start and _text_of(arguments).startswith(start) else 0.0
+    def stalls(self, arguments: tuple[Any, ...]) -> threading.Event | None:
+        """Return what the statement has to wait for."""
+        stalled = self._stalls and _text_of(arguments).startswith(self._stalls)
+        return self._stalled_until if stalled else None
 
     def begun(self, arguments: tuple[Any, ...]) -> tuple[int, str]:
         self.count += 1
@@ -142,8 +148,8 @@ def _watched(real: Callable[..., Any], steps: Steps) -> Callable[..., Any]:
     @functools.wraps(real)
     def run(*arguments: Any) -> Any:
         step = steps.begun(arguments)
-        if seconds := steps.pause(arguments):
-            time.sleep(seconds)
+        if until := steps.stalls(arguments):
+            until.wait(60)
         value = real(*arguments)
         steps.ended(step, arguments)
         return value
@@ -151,8 +157,9 @@ def _watched(real: Callable[..., Any], steps: Steps) -> Callable[..., Any]:
     @functools.wraps(real)
     async def run_async(*arguments: Any) -> Any:
         step = steps.begun(arguments)
-        if seconds := steps.pause(arguments):
-            await asyncio.sleep(seconds)
+        if until := steps.stalls(arguments):
+            while not until.is_set():
+                await asyncio.sleep(0.001)
         value = await real(*arguments)
         steps.ended(step, arguments)
         return value

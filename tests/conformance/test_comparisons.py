@@ -48,7 +48,9 @@ async def test_the_least_and_the_greatest_are_those_of_python(thing_db: Database
 
 @given(prices=st.lists(st.decimals(-(10**9), 10**9, places=6), min_size=1, max_size=20))
 @hypothesis_settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 async def test_a_sum_of_decimals_is_exact(thing_db: DatabaseManager, prices: list[Decimal]) -> None:
     """To the last digit, as often as they are added up; floats would not be."""

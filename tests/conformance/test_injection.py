@@ -59,7 +59,9 @@ async def test_text_that_looks_like_sql_is_only_text(db: DatabaseManager) -> Non
 @given(value=texts | st.sampled_from(HOSTILE), neighbour=st.sampled_from(HOSTILE))
 @example(value="\\", neighbour="\\")
 @hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 async def test_any_two_texts_stay_apart(db: DatabaseManager, value: str, neighbour: str) -> None:
     """None ends its own literal and goes on in that of its neighbour; by name, by position, from a list."""

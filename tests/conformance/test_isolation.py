@@ -20,7 +20,8 @@ from dal.errors import (
     UsageError,
 )
 from dal.transaction import Transaction
-from tests.engine_cases import Capability, EngineCase, needs
+from tests.conformance.conftest import LetPass
+from tests.engine_cases import Capability, EngineCase, Place, needs
 
 ADD = "INSERT INTO account (email, balance) VALUES (:email, :balance)"
 BALANCE = "SELECT balance FROM account WHERE email = :email"
@@ -51,6 +52,7 @@ async def test_no_increment_is_lost_in_silence(db: DatabaseManager) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_two_tasks_of_a_thousand_increments_give_an_exact_counter(db: DatabaseManager) -> None:
     """Through `run_transaction`, which repeats what met a conflict."""
     await add(db, a=0)
@@ -253,15 +255,26 @@ async def test_a_swallowed_deadlock_commits_nothing(db: DatabaseManager) -> None
 
 
 @needs(Capability.ROW_LOCKS)
-async def test_waiting_for_a_row_ends_at_the_timeout(db: DatabaseManager) -> None:
+async def test_waiting_for_a_row_ends_at_the_timeout(
+    db: DatabaseManager, place: Place, let_pass: LetPass
+) -> None:
     """As a `TimeoutError`; the block that has the lock is not touched."""
     await add(db, a=0)
     async with db.transaction() as tx:
         await tx.execute(SET, {"email": "a", "balance": 1})
+        waiting = asyncio.ensure_future(db.outside().execute(SET, {"email": "a", "balance": 2}, timeout=1000))
+        async with asyncio.timeout(60):
+            while place.busy() < 2:
+                await asyncio.sleep(0.01)
+        await let_pass(2000)
         with pytest.raises(TimeoutError) as raised:
-            await db.outside().execute(SET, {"email": "a", "balance": 2}, timeout=0.2)
+            await waiting
         assert isinstance(raised.value, DatabaseError)
-        await asyncio.sleep(0.3)  # the caller is free at once; on the server it is stopped a moment later
+        async with asyncio.timeout(
+            60
+        ):  # the caller is free at once; on the server it is stopped a moment later
+            while place.busy() > 1:
+                await asyncio.sleep(0.01)
     assert await db.fetch_value(BALANCE, {"email": "a"}) == 1
 
 

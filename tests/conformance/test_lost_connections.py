@@ -14,7 +14,17 @@ from dal.database import DatabaseManager
 from dal.errors import ConnectionFailed, ConnectionLost, DatabaseError, OutcomeUnknown
 from dal.settings import Settings
 from dal.transaction import Transaction
-from tests.conformance.pairs import ADD, BOTH, COUNT, TABLE, VERBS, assert_whole, both_halves, by_block
+from tests.conformance.pairs import (
+    ADD,
+    BOTH,
+    COUNT,
+    TABLE,
+    VERBS,
+    assert_whole,
+    both_halves,
+    by_block,
+    quiet,
+)
 from tests.conformance.steps import failure_of
 from tests.engine_cases import Capability, EngineCase, Place, needs
 from tests.proxy import Proxy
@@ -171,8 +181,9 @@ async def test_a_session_killed_while_idle_is_replaced_without_a_word(
     ask: Any = case["session"]
     for _ in range(5):
         session = await db.fetch_value(ask)
-        await asyncio.sleep(0.05)
+        await quiet(db, place)
         await asyncio.to_thread(place.kill, session)
+        await asyncio.sleep(0.05)  # the loop has seen what the server has said
         assert await db.fetch_value(ask) != session
 
 
@@ -181,9 +192,10 @@ async def test_all_idle_sessions_are_killed(db: DatabaseManager, case: EngineCas
     ask: Any = case["session"]
     for _ in range(3):
         sessions = set(await asyncio.gather(*(db.fetch_value(ask) for _ in range(10))))
-        await asyncio.sleep(0.05)
+        await quiet(db, place)
         for session in sessions:
             await asyncio.to_thread(place.kill, session)
+        await asyncio.sleep(0.05)  # the loop has seen what the server has said
         assert not sessions & set(await asyncio.gather(*(db.fetch_value(ask) for _ in range(10))))
     await assert_whole(db, place)
 

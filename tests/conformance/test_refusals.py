@@ -229,7 +229,9 @@ async def test_a_bad_value_does_not_fail_its_block(db: DatabaseManager) -> None:
     )
 )
 @hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 async def test_whatever_cannot_be_kept_is_refused(db: DatabaseManager, value: Any) -> None:
     """Any such text, number, time or container: typed, not sent, and not the value of another one."""

@@ -24,7 +24,9 @@ from dal.errors import (
     UniqueViolation,
 )
 from dal.transaction import Transaction
-from tests.engine_cases import Capability, EngineCase, Place, needs
+from tests.conformance.conftest import LetPass
+from tests.conformance.steps import Steps
+from tests.engine_cases import Capability, EngineCase, needs
 
 ADD = "INSERT INTO account (email, balance) VALUES (:email, :balance)"
 UP = "UPDATE account SET balance = balance + :by WHERE email = :email"
@@ -123,15 +125,20 @@ async def test_a_pause_between_two_tries_holds_no_connection(
     db: DatabaseManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More works that wait for their next try than there are connections keep nobody waiting."""
-    monkeypatch.setattr("dal.transaction._FIRST_PAUSE", 30.0)
+    monkeypatch.setattr("dal.transaction._FIRST_PAUSE", 3000.0)
     monkeypatch.setattr(random, "uniform", lambda low, high: high)
 
+    tried = 0
+
     async def work(tx: Transaction) -> None:
+        nonlocal tried
+        tried += 1
         raise ConflictError("x")
 
     tasks = [asyncio.ensure_future(db.run_transaction(work)) for _ in range(10)]
-    await asyncio.sleep(0.1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
+        while tried < 10:
+            await asyncio.sleep(0.01)
         await add(db, a=1)
     for task in tasks:
         task.cancel()
@@ -139,19 +146,20 @@ async def test_a_pause_between_two_tries_holds_no_connection(
     assert [type(result) for result in results] == [asyncio.CancelledError] * 10
 
 
-async def test_the_timeout_is_for_each_try(db: DatabaseManager, case: EngineCase) -> None:
+@pytest.mark.usefixtures("time_flies")
+async def test_the_timeout_is_for_each_try(db: DatabaseManager, case: EngineCase, let_pass: LetPass) -> None:
     """A try that is late is not repeated, one that met a conflict has all of its time again."""
     seen = 0
 
     async def work(tx: Transaction) -> Any:
         nonlocal seen
         seen += 1
-        await asyncio.sleep(0.1)
+        await let_pass(600)
         if seen < 4:
             raise ConflictError("x")
         return seen
 
-    assert await db.run_transaction(work, timeout=0.3) == 4
+    assert await db.run_transaction(work, timeout=1000) == 4
 
     async def late(tx: Transaction) -> None:
         nonlocal seen
@@ -159,7 +167,7 @@ async def test_the_timeout_is_for_each_try(db: DatabaseManager, case: EngineCase
         await tx.fetch_value(case.endless)
 
     with pytest.raises(QueryTimeout):
-        await db.run_transaction(late, timeout=0.1)
+        await db.run_transaction(late, timeout=1000)
     assert seen == 5
 
 
@@ -229,9 +237,11 @@ async def test_batches_of_many_tasks_are_never_lost_in_silence(db: DatabaseManag
 
 
 @needs(Capability.CONCURRENT_WRITERS)
-async def test_a_batch_that_meets_a_conflict_raises_it(db: DatabaseManager, place: Place) -> None:
+async def test_a_batch_that_meets_a_conflict_raises_it(db: DatabaseManager, steps: Steps) -> None:
     """As retryable, with nothing of it kept: whether to repeat it is for the caller to say."""
     await add(db, a=0, b=0)
+    sent: list[Any] = []
+    steps.at_text("UPDATE", sent.append)
     entered, go = asyncio.Event(), asyncio.Event()
 
     async def hold() -> None:
@@ -245,7 +255,9 @@ async def test_a_batch_that_meets_a_conflict_raises_it(db: DatabaseManager, plac
     await entered.wait()
     statements = [(UP, {"by": 1, "email": "b"}), (UP, {"by": 1, "email": "a"})]
     batch = asyncio.ensure_future(db.execute_transaction(statements))
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(60):
+        while len(sent) < 3:  # the batch has its first row, and asks for the holder's
+            await asyncio.sleep(0.01)
     go.set()
     results = await asyncio.gather(holder, batch, return_exceptions=True)
     (conflict,) = (result for result in results if isinstance(result, BaseException))

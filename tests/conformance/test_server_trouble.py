@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+import contextvars
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from dal.errors import (
     TooManyConnections,
 )
 from dal.settings import DatabaseSettings, Settings
+from tests.clock import Clock
 from tests.conformance.pairs import ADD, BOTH, COUNT, TABLE, TORN, both_halves, by_block
 from tests.engine_cases import Capability, EngineCase, needs
 from tests.servers import DatabaseServer
@@ -34,22 +35,38 @@ async def db(own_url: str, settings: Settings) -> AsyncIterator[DatabaseManager]
         yield manager
 
 
-@contextmanager
-def frozen(server: DatabaseServer) -> Iterator[None]:
-    """A server that accepts, and says nothing."""
-    server.freeze()
+@asynccontextmanager
+async def frozen(server: DatabaseServer, clock: Clock, *, tick: float = 0.01) -> AsyncIterator[None]:
+    """A server that accepts, and says nothing.
+
+    Meanwhile the loop's clock goes on by *tick* seconds whenever nothing else is left to do, so that what it
+    shows does not depend on the machine.
+    """
+    await asyncio.to_thread(server.freeze)
+
+    async def go_on() -> None:
+        while True:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            clock.forward(tick)
+
+    clock.stop()
+    ticking = asyncio.create_task(go_on(), context=contextvars.Context())
     try:
         yield
     finally:
+        ticking.cancel()
+        clock.go_on()
         server.thaw()
 
 
 async def failing(call: Awaitable[Any], *errors: type[BaseException]) -> float:
-    """Return the seconds that *call* takes to fail with one of *errors*."""
-    begun = time.monotonic()
+    """Return the seconds of the loop's clock that *call* takes to fail with one of *errors*."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
     with pytest.raises(errors):
         await call
-    return time.monotonic() - begun
+    return loop.time() - begun
 
 
 async def block(db: DatabaseManager, timeout: float) -> None:
@@ -83,57 +100,58 @@ CALLS: dict[str, Callable[[DatabaseManager, float], Awaitable[Any]]] = {
 
 
 async def test_every_call_to_a_frozen_server_ends_at_its_timeout(
-    own_server: DatabaseServer, db: DatabaseManager
+    own_server: DatabaseServer, db: DatabaseManager, clock: Clock
 ) -> None:
     """More calls than connections, so that new ones cannot be opened either; then the server goes on."""
-    with frozen(own_server):
+    async with frozen(own_server, clock):
         for call in CALLS.values():
             assert await failing(call(db, 0.15), TimeoutError) < 1
-    assert await db.fetch_all(TORN, timeout=15) == []
+    assert await db.fetch_all(TORN, timeout=60) == []
     await by_block(db, 1)
 
 
 async def test_callers_that_wait_for_a_frozen_server_all_end_in_time(
-    own_server: DatabaseServer, db: DatabaseManager
+    own_server: DatabaseServer, db: DatabaseManager, clock: Clock
 ) -> None:
     """Many of them at once."""
-    with frozen(own_server):
+    async with frozen(own_server, clock):
         calls = [failing(db.fetch_value(COUNT, timeout=0.3), DatabaseError) for _ in range(20)]
         assert max(await asyncio.gather(*calls)) < 1.3
-    assert await db.fetch_value(COUNT, timeout=15) == 0
+    assert await db.fetch_value(COUNT, timeout=60) == 0
 
 
 async def test_a_rollback_on_a_frozen_server_is_not_waited_for(
-    own_server: DatabaseServer, db: DatabaseManager
+    own_server: DatabaseServer, db: DatabaseManager, clock: Clock
 ) -> None:
     """The block's own error comes out; what it wrote is gone once the server is back."""
+    loop = asyncio.get_running_loop()
     begun = 0.0
-    with pytest.raises(LookupError):
-        async with db.transaction() as tx:
-            await both_halves(tx, 1)
-            own_server.freeze()
-            begun = time.monotonic()
-            raise LookupError
-    assert time.monotonic() - begun < 2
-    own_server.thaw()
-    assert await db.fetch_value(COUNT, timeout=15) == 0
+    async with AsyncExitStack() as freezing:
+        with pytest.raises(LookupError):
+            async with db.transaction() as tx:
+                await both_halves(tx, 1)
+                await freezing.enter_async_context(frozen(own_server, clock))
+                begun = loop.time()
+                raise LookupError
+        assert loop.time() - begun < 2
+    assert await db.fetch_value(COUNT, timeout=60) == 0
 
 
 async def test_a_commit_on_a_frozen_server_has_an_unknown_outcome(
-    own_server: DatabaseServer, db: DatabaseManager
+    own_server: DatabaseServer, db: DatabaseManager, clock: Clock
 ) -> None:
     """At the timeout of the block; both rows are there afterwards, or none."""
-    with pytest.raises(OutcomeUnknown):
-        async with db.transaction(timeout=0.5) as tx:
-            await both_halves(tx, 1)
-            own_server.freeze()
-    own_server.thaw()
-    assert await db.fetch_value(COUNT, timeout=15) in (0, 2)
+    async with AsyncExitStack() as freezing:
+        with pytest.raises(OutcomeUnknown):
+            async with db.transaction(timeout=1000) as tx:
+                await both_halves(tx, 1)
+                await freezing.enter_async_context(frozen(own_server, clock, tick=10))
+    assert await db.fetch_value(COUNT, timeout=60) in (0, 2)
 
 
 @pytest.mark.parametrize("where", ["in a statement", "between two statements"])
 async def test_whoever_is_cancelled_is_free_from_a_frozen_server(
-    own_server: DatabaseServer, db: DatabaseManager, case: EngineCase, where: str
+    own_server: DatabaseServer, db: DatabaseManager, case: EngineCase, clock: Clock, where: str
 ) -> None:
     """As `CancelledError`; at once, or within the second that a rollback is waited for."""
     ready = asyncio.Event()
@@ -147,13 +165,13 @@ async def test_whoever_is_cancelled_is_free_from_a_frozen_server(
     task = asyncio.ensure_future(work())
     await ready.wait()
     await asyncio.sleep(0.05)
-    with frozen(own_server):
-        begun = time.monotonic()
+    async with frozen(own_server, clock):
+        begun = clock.time()
         task.cancel()
         await asyncio.wait([task])
-        assert time.monotonic() - begun < (0.5 if where == "in a statement" else 2)
+        assert clock.time() - begun < (0.5 if where == "in a statement" else 2)
     assert task.cancelled()
-    assert await db.fetch_value(COUNT, timeout=15) == 0
+    assert await db.fetch_value(COUNT, timeout=60) == 0
 
 
 async def test_disconnect_from_a_frozen_server_is_bounded(
@@ -161,6 +179,7 @@ async def test_disconnect_from_a_frozen_server_is_bounded(
     own_url: str,
     case: EngineCase,
     settings: Settings,
+    clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With connections that are idle, and one in a call."""
@@ -170,10 +189,10 @@ async def test_disconnect_from_a_frozen_server_is_bounded(
     await asyncio.gather(*(db.fetch_value("SELECT 1") for _ in range(5)))
     call = asyncio.ensure_future(db.fetch_value(case.endless))
     await asyncio.sleep(0.1)
-    with frozen(own_server):
-        begun = time.monotonic()
+    async with frozen(own_server, clock):
+        begun = clock.time()
         await db.disconnect()
-        assert time.monotonic() - begun < 5
+        assert clock.time() - begun < 5
         with pytest.raises(ConnectionFailed):
             await call
 
@@ -183,20 +202,21 @@ async def test_connecting_to_a_frozen_server_is_bounded(
     own_url: str,
     case: EngineCase,
     settings: Settings,
+    clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It accepts the connection, and never says more; a second try, once it goes on, succeeds."""
     monkeypatch.setattr(case["open seconds"], 0.3)
     db = DatabaseManager(own_url, settings=settings)
-    with frozen(own_server):
+    async with frozen(own_server, clock):
         assert await failing(db.connect(), CannotOpen) < 3
-    monkeypatch.setattr(case["open seconds"], 10)
+    monkeypatch.setattr(case["open seconds"], 60)
     async with db:
         assert await db.fetch_value("SELECT 1") == 1
 
 
 async def test_tasks_recover_by_themselves_after_the_server_was_killed(
-    own_server: DatabaseServer, db: DatabaseManager
+    own_server: DatabaseServer, db: DatabaseManager, clock: Clock
 ) -> None:
     """Errors of ours only while it is away; what was acknowledged is there, and nothing twice."""
     acknowledged: set[int] = set()
@@ -224,7 +244,7 @@ async def test_tasks_recover_by_themselves_after_the_server_was_killed(
     await asyncio.sleep(0.3)
     await asyncio.to_thread(own_server.restart)
     back.set()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await asyncio.gather(*tasks)
     rows = await db.fetch_all("SELECT ident, count(*) FROM pair GROUP BY ident")
     assert {count for _, count in rows} == {2}
@@ -235,15 +255,14 @@ async def test_a_killed_server_frees_those_who_wait_for_it(
     own_server: DatabaseServer, db: DatabaseManager, case: EngineCase
 ) -> None:
     """In a statement, in a block, and in line: each ends in an error of ours, long before its timeout."""
-    tasks = [asyncio.ensure_future(db.fetch_value(case.endless, timeout=60)) for _ in range(10)]
+    tasks = [asyncio.ensure_future(db.fetch_value(case.endless, timeout=600)) for _ in range(10)]
     await asyncio.sleep(0.1)
-    begun = time.monotonic()
     await asyncio.to_thread(own_server.kill)
-    results = await asyncio.gather(*tasks, return_exceptions=True)
-    assert time.monotonic() - begun < 10
+    async with asyncio.timeout(60):
+        results = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(result, ConnectionFailed) for result in results), results
     await asyncio.to_thread(own_server.restart)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 assert await db.fetch_value(COUNT) == 0
@@ -252,8 +271,11 @@ async def test_a_killed_server_frees_those_who_wait_for_it(
                 await asyncio.sleep(0.02)
 
 
-async def test_a_server_that_is_full_says_so(own_server: DatabaseServer, own_url: str) -> None:
+async def test_a_server_that_is_full_says_so(
+    own_server: DatabaseServer, own_url: str, case: EngineCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`TooManyConnections`, worth another try and not sent; calls on connections that are open go on."""
+    monkeypatch.setattr(case["open seconds"], 100)
     refused = asyncio.Event()
 
     async def hold(db: DatabaseManager) -> None:
@@ -265,7 +287,7 @@ async def test_a_server_that_is_full_says_so(own_server: DatabaseServer, own_url
             refused.set()
             raise
 
-    more_than_the_server_takes = 300
+    more_than_the_server_takes = 100
     large = Settings(database=DatabaseSettings(pool_size=more_than_the_server_takes))
     async with DatabaseManager(own_url, settings=large) as db:
         results = await asyncio.gather(

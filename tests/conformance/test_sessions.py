@@ -16,7 +16,8 @@ from dal.database import DatabaseManager
 from dal.errors import DalError, StatementRefused
 from dal.queries import Query
 from dal.settings import DatabaseSettings, Settings
-from tests.engine_cases import CASES, Capability, EngineCase, needs
+from tests.conformance.pairs import quiet
+from tests.engine_cases import CASES, Capability, EngineCase, Place, needs
 
 ONE_CONNECTION = Settings(database=DatabaseSettings(pool_size=1, max_overflow=0))
 
@@ -41,7 +42,7 @@ STATES: dict[str, dict[str, tuple[str, str]]] = {
                       "SELECT current_setting('default_transaction_read_only') = 'off'"),
         "temporary table": ("CREATE TEMPORARY TABLE left_behind (a integer)",
                             "SELECT to_regclass('pg_temp.left_behind') IS NULL"),
-        "lock": ("SELECT pg_advisory_lock(7)", "SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory'"),
+        "lock": ("SELECT pg_advisory_lock(7)", "SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"),
         "channel": ("LISTEN news", "SELECT count(*) = 0 FROM pg_listening_channels()"),
         "cursor": ("DECLARE c CURSOR WITH HOLD FOR SELECT 1",
                    "SELECT count(*) = 0 FROM pg_cursors WHERE name = 'c'"),
@@ -54,7 +55,7 @@ STATES: dict[str, dict[str, tuple[str, str]]] = {
         "SQL mode": ("SET sql_mode = 'ANSI_QUOTES'", "SELECT @@sql_mode NOT LIKE '%ANSI%'"),
         "time zone": ("SET time_zone = '+03:00'", "SELECT @@time_zone = '+00:00'"),
         "lock": ("SELECT get_lock(concat('dal', database()), 0)",
-                 "SELECT is_free_lock(concat('dal', database()))"),
+                 "SELECT coalesce(is_used_lock(concat('dal', database())) <> connection_id(), TRUE)"),
         "lock wait": ("SET innodb_lock_wait_timeout = 1", "SELECT @@innodb_lock_wait_timeout = 10"),
         "statement time": ("SET max_statement_time = 7", "SELECT @@max_statement_time = 0"),
         "database": ("USE information_schema", "SELECT database() LIKE 'test%'"),
@@ -124,16 +125,16 @@ async def test_the_session_is_kept(db: DatabaseManager, case: EngineCase) -> Non
 
 @needs(Capability.SERVER)
 async def test_a_lock_of_the_session_is_free_for_others(
-    db: DatabaseManager, url: str, case: EngineCase
+    db: DatabaseManager, url: str, case: EngineCase, place: Place
 ) -> None:
     """At once, though the session that took it lives on."""
     take: Any = STATES[case.dialect]["lock"][0]
     async with DatabaseManager(url, settings=ONE_CONNECTION) as other:
         for _ in range(3):
             taken = await db.fetch_value(take)
-            await asyncio.sleep(0.05)
-            assert await other.fetch_value(take, timeout=5) == taken
-            await asyncio.sleep(0.05)
+            await quiet(db, place)
+            assert await other.fetch_value(take, timeout=60) == taken
+            await quiet(other, place)
 
 
 @needs(Capability.SERVER)
@@ -161,13 +162,15 @@ async def test_what_a_cancelled_call_leaves_is_gone(db: DatabaseManager, case: E
 
 
 @needs(Capability.SERVER)
-async def test_a_call_does_not_wait_for_a_session_to_be_cleaned(url: str, case: EngineCase) -> None:
+async def test_a_call_does_not_wait_for_a_session_to_be_cleaned(
+    url: str, case: EngineCase, place: Place
+) -> None:
     """While that of the last call is, it takes another one."""
     ask: Any = case["session"]
     settings = Settings(database=DatabaseSettings(pool_size=2, max_overflow=0))
     async with DatabaseManager(url, settings=settings) as db:
         await asyncio.gather(db.fetch_value(ask), db.fetch_value(ask))
-        await asyncio.sleep(0.1)
+        await quiet(db, place)
         assert await db.fetch_value(ask) != await db.fetch_value(ask)
 
 

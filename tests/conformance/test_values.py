@@ -52,7 +52,9 @@ things = st.builds(
 
 @given(thing=things)
 @hypothesis_settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 async def test_a_model_comes_back_equal(thing_db: DatabaseManager, thing: Thing) -> None:
     """Every type of the library, with NULL, extremes and any Unicode."""

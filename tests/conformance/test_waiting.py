@@ -22,6 +22,9 @@ from dal.errors import (
 )
 from dal.settings import DatabaseSettings, Settings
 from dal.transaction import Transaction
+from tests.clock import Clock
+from tests.conformance.conftest import LetPass
+from tests.conformance.steps import Steps
 from tests.engine_cases import Capability, EngineCase, Place, needs
 
 ADD = "INSERT INTO account (email) VALUES (:email)"
@@ -50,6 +53,13 @@ async def all_taken(db: DatabaseManager, case: EngineCase) -> AsyncIterator[asyn
         await holder
 
 
+async def until_waiting(db: DatabaseManager, calls: int) -> None:
+    """Wait until so many *calls* are in line."""
+    async with asyncio.timeout(60):
+        while db._engine.connections.waiting < calls:
+            await asyncio.sleep(0.001)
+
+
 WRITES: dict[str, Callable[[DatabaseManager], Awaitable[Any]]] = {
     "execute": lambda db: db.execute(ADD, {"email": "x"}, timeout=0.1),
     "execute_many": lambda db: db.execute_many(ADD, [{"email": "x"}], timeout=0.1),
@@ -75,7 +85,7 @@ async def test_waiting_ends_at_the_timeout(db: DatabaseManager, case: EngineCase
         begun = time.monotonic()
         with pytest.raises(PoolTimeout) as raised:
             await WRITES[verb](db)
-        assert 0.08 < time.monotonic() - begun < 1
+        assert 0.09 < time.monotonic() - begun < 60
         assert (raised.value.sent, raised.value.retryable) == (False, True)
         assert isinstance(raised.value, TimeoutError)
     assert await db.fetch_value(COUNT) == 0
@@ -97,7 +107,7 @@ async def test_whoever_waits_is_served_in_the_order_of_arrival(url: str, case: E
             tasks = []
             for n in range(20):
                 tasks.append(asyncio.ensure_future(one(n)))
-                await asyncio.sleep(0)
+                await until_waiting(db, n + 1)
             go.set()
             await asyncio.gather(*tasks)
     assert served == list(range(20))
@@ -107,7 +117,7 @@ async def test_waiters_that_leave_keep_nobody_waiting(db: DatabaseManager, case:
     """Four of five are cancelled; the fifth is served."""
     async with all_taken(db, case) as go:
         tasks = [asyncio.ensure_future(db.execute(ADD, {"email": f"{n}"})) for n in range(5)]
-        await asyncio.sleep(0.01)
+        await until_waiting(db, 5)
         for task in tasks[:4]:
             task.cancel()
         go.set()
@@ -128,20 +138,20 @@ async def test_a_served_waiter_that_leaves_at_once_loses_no_connection(
             await asyncio.sleep(0)
             task.cancel()
             await asyncio.wait([task])
-        assert await db.execute("DELETE FROM account", timeout=5) in (0, 1)
+        assert await db.execute("DELETE FROM account", timeout=60) in (0, 1)
 
 
-async def test_a_full_line_refuses_further_waiters(url: str, case: EngineCase) -> None:
+async def test_a_full_line_refuses_further_waiters(url: str, case: EngineCase, clock: Clock) -> None:
     """At once, with `TooManyWaiters`; those in line are served."""
     async with DatabaseManager(url, settings=ONE_CONNECTION) as db:
         await db.execute(case.account)
         async with all_taken(db, case):
             tasks = [asyncio.ensure_future(db.execute(ADD, {"email": f"{n}"})) for n in range(20)]
-            await asyncio.sleep(0.01)
-            begun = time.monotonic()
+            await until_waiting(db, 20)
+            clock.stop()
             with pytest.raises(TooManyWaiters) as raised:
-                await db.execute(ADD, {"email": "x"})
-            assert time.monotonic() - begun < 0.5
+                await db.execute(ADD, {"email": "x"}, timeout=1)
+            clock.go_on()
             assert isinstance(raised.value, WaitError)
             assert raised.value.sent is False
         assert await asyncio.gather(*tasks) == [1] * 20
@@ -150,83 +160,98 @@ async def test_a_full_line_refuses_further_waiters(url: str, case: EngineCase) -
 async def test_connections_are_shared_fairly(db: DatabaseManager) -> None:
     """Forty tasks that always want one get about as many turns each."""
     turns = dict.fromkeys(range(40), 0)
-    end = time.monotonic() + 0.6
 
     async def work(n: int) -> None:
-        while time.monotonic() < end:
+        while sum(turns.values()) < 800:
             async with db.transaction(readonly=True) as tx:
                 await tx.fetch_value("SELECT 1")
             turns[n] += 1
 
     await asyncio.gather(*(work(n) for n in turns))
-    assert min(turns.values()) > 0
-    assert max(turns.values()) - min(turns.values()) <= max(3, min(turns.values()) // 2)
+    assert max(turns.values()) - min(turns.values()) <= 10
 
 
 async def test_writers_wait_about_as_long_as_each_other(db: DatabaseManager) -> None:
     """Forty that always want to write: none is passed over again and again by those who came later."""
-    waits: dict[int, list[float]] = {n: [] for n in range(40)}
-    end = time.monotonic() + 0.5
+    turns = dict.fromkeys(range(40), 0)
 
     async def work(n: int) -> None:
-        while time.monotonic() < end:
-            begun = time.monotonic()
+        while sum(turns.values()) < 400:
             async with db.transaction() as tx:
-                await tx.execute(ADD, {"email": f"{n} {len(waits[n])}"})
-            waits[n].append(time.monotonic() - begun)
+                await tx.execute(ADD, {"email": f"{n} {turns[n]}"})
+            turns[n] += 1
 
-    results = await asyncio.gather(*(work(n) for n in waits), return_exceptions=True)
+    results = await asyncio.gather(*(work(n) for n in turns), return_exceptions=True)
     assert all(result is None or isinstance(result, ConflictError) for result in results)
-    counts = [len(waits[n]) for n, result in enumerate(results) if result is None]
+    counts = [turns[n] for n, result in enumerate(results) if result is None]
     assert min(counts) > 0
     assert max(counts) - min(counts) <= max(3, min(counts) // 2)
 
 
-async def test_waiting_and_running_have_one_timeout_together(url: str, case: EngineCase) -> None:
+async def test_waiting_and_running_have_one_timeout_together(
+    url: str, case: EngineCase, let_pass: LetPass, steps: Steps
+) -> None:
     """The clock begins with the call: what it spent in line is taken from what it may take to run."""
+    loop = asyncio.get_running_loop()
     async with DatabaseManager(url, settings=ONE_CONNECTION) as db:
         await db.execute_script(f"{case.account};")
         async with all_taken(db, case) as go:
-            begun = time.monotonic()
+            begun = loop.time()
             call = asyncio.ensure_future(
                 db.fetch_all(
                     f"INSERT INTO account (email) SELECT 'x' FROM ({case.endless}) AS t RETURNING email",
-                    timeout=0.5,
+                    timeout=1000,
                 )
             )
-            await asyncio.sleep(0.3)
+            await until_waiting(db, 1)
+            await let_pass(600)
+            running = asyncio.Event()
+            steps.at_text("INSERT", lambda _: loop.call_soon_threadsafe(running.set))
             go.set()
+            async with asyncio.timeout(60):
+                await running.wait()
+            await let_pass(begun + 900 - loop.time())
+            done, _ = await asyncio.wait([call], timeout=0.1)
+            assert not done
+            await let_pass(100)
             with pytest.raises(QueryTimeout):
-                await call
-            assert 0.4 < time.monotonic() - begun < 0.78
+                await asyncio.wait_for(call, 60)
         assert await db.fetch_value(COUNT) == 0
 
 
-async def test_the_settings_timeout_is_that_of_every_call(url: str, case: EngineCase) -> None:
+@pytest.mark.usefixtures("time_flies")
+async def test_the_settings_timeout_is_that_of_every_call(
+    url: str, case: EngineCase, clock: Clock, let_pass: LetPass
+) -> None:
     """Unless it has one of its own; in a block it is that of each statement."""
-    settings = Settings(database=DatabaseSettings(timeout=0.1))
+    settings = Settings(database=DatabaseSettings(timeout=1000))
     async with DatabaseManager(url, settings=settings) as db:
         with pytest.raises(QueryTimeout):
             await db.fetch_value(case.endless)
         with pytest.raises(QueryTimeout):
             async with db.transaction() as tx:
                 await tx.fetch_value(case.endless)
-        begun = time.monotonic()
+        call = asyncio.ensure_future(db.fetch_value(case.endless, timeout=7000))
+        hour = clock.time() + 3600
+        while clock.time() < hour:
+            await asyncio.sleep(0.001)
+        done, _ = await asyncio.wait([call], timeout=0.1)
+        assert not done
+        await let_pass(3600)
         with pytest.raises(QueryTimeout):
-            await db.fetch_value(case.endless, timeout=0.4)
-        assert time.monotonic() - begun > 0.3
+            await call
         async with db.transaction() as tx:
             for _ in range(3):
-                await asyncio.sleep(0.06)
+                await let_pass(600)
                 await tx.fetch_value("SELECT 1")
 
 
-async def test_a_slow_reader_of_a_stream_is_not_late(db: DatabaseManager) -> None:
+async def test_a_slow_reader_of_a_stream_is_not_late(db: DatabaseManager, let_pass: LetPass) -> None:
     """The timeout is for each batch, and what the reader does with it is not counted."""
     await db.execute_many(ADD, [{"email": f"{n}"} for n in range(5)])
     seen = 0
-    async for _ in db.stream("SELECT email FROM account", batch_size=1, timeout=0.1):
-        await asyncio.sleep(0.07)
+    async for _ in db.stream("SELECT email FROM account", batch_size=1, timeout=1000):
+        await let_pass(1500)
         seen += 1
     assert seen == 5
 
@@ -249,6 +274,7 @@ async def test_there_are_never_more_sessions_than_the_settings_say(
         await asyncio.gather(*(db.fetch_value("SELECT 1") for _ in range(60)))
     done.set()
     await looking
+    most = max(most, place.sessions())
     assert 1 < most <= settings.database.pool_size + settings.database.max_overflow + 2
 
 
@@ -294,7 +320,7 @@ async def test_writes_of_several_blocks_run_at_the_same_time(db: DatabaseManager
     async def work(n: int) -> None:
         async with db.transaction(isolation="read committed") as tx:
             await tx.execute(ADD, {"email": f"{n}"})
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await both.wait()
 
     await asyncio.gather(work(1), work(2))
@@ -302,8 +328,9 @@ async def test_writes_of_several_blocks_run_at_the_same_time(db: DatabaseManager
 
 
 @pytest.fixture
-def little_patience(case: EngineCase, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Disconnect waits a moment, not seconds, for what runs."""
+def little_patience(case: EngineCase, patience: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disconnect waits a moment, not seconds, for what runs, and for whoever does not come back."""
+    monkeypatch.setattr("dal.engines.pool._FAREWELL_SECONDS", 2.0)
     monkeypatch.setattr(f"dal.engines.{case.dialect}.engine._DISCONNECT_SECONDS", 0.2)
 
 
@@ -321,13 +348,12 @@ async def test_disconnect_ends_what_waits_and_what_runs(
         async with db.transaction() as tx:
             await tx.execute(ADD, {"email": "a"})
             opened.set()
-            await tx.fetch_value(case.endless, timeout=60)
+            await tx.fetch_value(case.endless, timeout=600)
 
     running = asyncio.ensure_future(block())
     await opened.wait()
-    begun = time.monotonic()
-    await db.disconnect()
-    assert time.monotonic() - begun < 5
+    async with asyncio.timeout(60):
+        await db.disconnect()
     (result,) = await asyncio.gather(running, return_exceptions=True)
     assert isinstance(result, DalError)
     async with db:

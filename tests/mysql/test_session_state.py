@@ -41,7 +41,7 @@ async def test_locked_tables_are_unlocked(db: DatabaseManager) -> None:
     await db.execute("CREATE TABLE t (a INTEGER)")
     await db.execute("LOCK TABLES t WRITE")
     await db.execute("CREATE TABLE u (a INTEGER)")
-    assert await db.execute("INSERT INTO u VALUES (1)", timeout=2) == 1
+    assert await db.execute("INSERT INTO u VALUES (1)", timeout=60) == 1
 
 
 async def test_a_routine_that_leaves_autocommit_off_harms_nobody(db: DatabaseManager) -> None:

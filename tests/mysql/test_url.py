@@ -117,6 +117,7 @@ async def test_a_server_that_asks_for_the_password_in_clear_text_does_not_get_it
 ) -> None:
     """On a plain connection, whoever answers there."""
     received = bytearray()
+    heard = asyncio.Event()
 
     async def rogue(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         greeting = b"\n8.0.0\0" + bytes(4) + b"12345678\0" + b"\xff\xf7\x21\x02\x00\xff\x81\x15" + bytes(10)
@@ -127,12 +128,14 @@ async def test_a_server_that_asks_for_the_password_in_clear_text_does_not_get_it
         writer.write(len(question).to_bytes(3, "little") + b"\x02" + question)
         received.extend(await reader.read(65536))
         writer.close()
+        heard.set()
 
     listening = await asyncio.start_server(rogue, "127.0.0.1", 0)
     async with listening:
         port = listening.sockets[0].getsockname()[1]
         with pytest.raises(DalError):
             await DatabaseManager(f"mysql://u:s3cret@127.0.0.1:{port}/d", settings=settings).connect()
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(60):
+            await heard.wait()
     assert received
     assert b"s3cret" not in received

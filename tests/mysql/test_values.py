@@ -22,7 +22,9 @@ from dal.values import Json, ParameterType
 from tests.servers import MariaDbServer
 
 EXAMPLES = hypothesis_settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 

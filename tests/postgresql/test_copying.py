@@ -28,6 +28,7 @@ from dal.errors import (
     UniqueViolation,
 )
 from dal.queries import Query
+from tests.clock import Clock
 from tests.servers import PostgresServer
 
 Rows = Sequence[tuple[Any, ...]]
@@ -465,7 +466,9 @@ FILL = "INSERT INTO t (n, v) VALUES (?, ?)"
 
 
 @pytest.mark.parametrize("steps", [0, 1, 3, 10, 20, 30, 40, 60, 100])
-async def test_left_at_any_point_it_stores_nothing(db: DatabaseManager, copies: Copies, steps: int) -> None:
+async def test_left_at_any_point_it_stores_nothing(
+    db: DatabaseManager, copies: Copies, clock: Clock, steps: int
+) -> None:
     """The caller is free at once, and no connection that is handed on is in the middle of anything."""
     await db.execute("CREATE TABLE t (n bigint, v text)")
     task = asyncio.ensure_future(db.execute_many(FILL, MANY))
@@ -473,11 +476,13 @@ async def test_left_at_any_point_it_stores_nothing(db: DatabaseManager, copies: 
         await asyncio.sleep(0)
     for _ in range(steps):
         await asyncio.sleep(0)
+    clock.stop()  # nothing that it waits for is given up after a time
     task.cancel()
-    await asyncio.wait([task], timeout=1)
+    await asyncio.wait([task])
+    clock.go_on()
     assert task.cancelled()
     assert await db.fetch_value("SELECT count(*) FROM t") == 0
-    async with asyncio.timeout(10):  # the server is told in the background
+    async with asyncio.timeout(60):  # the server is told in the background
         while await db.fetch_value("SELECT count(*) FROM pg_locks WHERE relation = 't'::regclass"):
             await asyncio.sleep(0.01)
     with copies.one():
@@ -486,14 +491,19 @@ async def test_left_at_any_point_it_stores_nothing(db: DatabaseManager, copies: 
 
 
 async def test_a_timeout_while_a_lock_is_waited_for_stores_nothing(
-    db: DatabaseManager, copies: Copies
+    db: DatabaseManager, copies: Copies, clock: Clock
 ) -> None:
     """Another session holds the table."""
     await db.execute("CREATE TABLE t (n bigint, v text)")
     async with db.transaction() as tx:
         await tx.execute("LOCK TABLE t IN EXCLUSIVE MODE")
+        task = asyncio.ensure_future(db.outside().execute_many(FILL, MANY, timeout=1000))
+        async with asyncio.timeout(60):
+            while not await db.outside().fetch_value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await asyncio.sleep(0.01)
+        clock.forward(2000)
         with pytest.raises(QueryTimeout):
-            await db.outside().execute_many(FILL, MANY, timeout=0.5)
+            await task
     assert await db.fetch_value("SELECT count(*) FROM t") == 0
 
 
@@ -512,7 +522,7 @@ async def test_a_session_that_is_killed_midway_stores_nothing(
         while not await db.outside().fetch_value(waiting):
             await asyncio.sleep(0.01)
         with pytest.raises(ConnectionLost):
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 60)
     assert await db.fetch_value("SELECT count(*) FROM t") == 1
     assert copies.count == 1
 

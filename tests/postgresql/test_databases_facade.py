@@ -15,6 +15,10 @@ from dal.settings import Settings
 
 ADD = "INSERT INTO t (a) VALUES (:a)"
 COUNT = "SELECT count(*) FROM t"
+OPEN_TRANSACTIONS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND state LIKE 'idle in transaction%'
+"""
 
 
 @pytest.fixture
@@ -97,7 +101,9 @@ async def test_a_forgotten_transaction_is_ended_by_the_server(
         for _ in range(3):
             connection = databases.core.Connection(db.database, db.database._backend)
             await connection.__aenter__()
-            await connection.raw_connection.execute("BEGIN")
-            await connection.raw_connection.execute("INSERT INTO t VALUES (1)")
-            await asyncio.sleep(0.3)
+            await connection.raw_connection.execute("BEGIN; INSERT INTO t VALUES (1)")
+            async with asyncio.timeout(60):
+                while await db.fetch_value(OPEN_TRANSACTIONS):
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)  # the loop has seen what the server has said
         assert await db.database.fetch_val(COUNT) == 0

@@ -39,6 +39,7 @@ from dal.settings import DatabaseSettings, Settings
 from dal.transaction import Transaction
 
 SECRET = "s3cr3t"
+TIMEOUT = "statement timeout"
 
 ERRORS: dict[str, tuple[str, type[DalError], str | None]] = {
     "unique": ("INSERT INTO account (email) VALUES ('s3cr3t'), ('s3cr3t')", UniqueViolation,
@@ -65,7 +66,7 @@ ERRORS: dict[str, tuple[str, type[DalError], str | None]] = {
     "no such database": ("DROP DATABASE absent", StatementError, None),
     "vacuum in a batch": ("VACUUM account", StatementRefused, None),
     "lock": ("SELECT pg_catalog.pg_advisory_unlock_all() FROM held FOR UPDATE NOWAIT", LockTimeout, None),
-    "statement timeout": ("SELECT pg_sleep(2)", QueryTimeout, None),
+    "statement timeout": ("SELECT pg_sleep(600)", QueryTimeout, None),
     "killed": ("SELECT pg_terminate_backend(pg_backend_pid())", ConnectionLost, None),
     "a date Python has not": ("SELECT 'infinity'::date", DataError, None),
 }  # fmt: skip
@@ -120,6 +121,24 @@ def settings() -> Settings:
     return Settings(database=DatabaseSettings(pool_size=3, max_overflow=3))
 
 
+async def each_error_is_ours(db: DatabaseManager, verb: str, names: list[str]) -> None:
+    for name in names:
+        sql, expected, constraint = ERRORS[name]
+        silent = ("script" in verb or "many" in verb) and name.startswith("a date")  # they read no rows
+        if silent or (name == "vacuum in a batch" and ("block" not in verb and verb != "savepoint")):
+            continue
+        with pytest.raises(DalError) as raised:
+            await VERBS[verb](db, sql)
+        error = raised.value
+        assert isinstance(error, expected), (name, error)
+        assert SECRET not in str(error) + repr(error), name
+        if isinstance(error, DatabaseError) and name != "a date Python has not":
+            assert error.code is not None, name
+        if isinstance(error, IntegrityError):
+            assert error.constraint == constraint, name
+        assert await db.fetch_value("SELECT 1", timeout=60) == 1
+
+
 @pytest.mark.parametrize("verb", VERBS)
 async def test_every_error_is_ours_from_every_verb(
     db: DatabaseManager, url: str, verb: str, caplog: pytest.LogCaptureFixture
@@ -127,25 +146,14 @@ async def test_every_error_is_ours_from_every_verb(
     """By class and constraint, with the SQLSTATE, no value in text or log, and the next call works."""
     caplog.set_level(logging.DEBUG)
     await db.execute_script(SCHEMA)
-    database = await db.fetch_value("SELECT current_database()")
-    limit: Any = f"ALTER DATABASE {database} SET statement_timeout = '300ms'"
-    await db.execute(limit)
-    async with DatabaseManager(url, settings=db.settings) as limited, db.transaction() as holder:
+    async with DatabaseManager(url, settings=db.settings) as other, db.transaction() as holder:
         await holder.fetch_value("SELECT a FROM held FOR UPDATE")
-        for name, (sql, expected, constraint) in ERRORS.items():
-            silent = ("script" in verb or "many" in verb) and name.startswith("a date")  # they read no rows
-            if silent or (name == "vacuum in a batch" and ("block" not in verb and verb != "savepoint")):
-                continue
-            with pytest.raises(DalError) as raised:
-                await VERBS[verb](limited, sql)
-            error = raised.value
-            assert isinstance(error, expected), (name, error)
-            assert SECRET not in str(error) + repr(error), name
-            if isinstance(error, DatabaseError) and name != "a date Python has not":
-                assert error.code is not None, name
-            if isinstance(error, IntegrityError):
-                assert error.constraint == constraint, name
-            assert await limited.fetch_value("SELECT 1", timeout=5) == 1
+        await each_error_is_ours(other, verb, [name for name in ERRORS if name != TIMEOUT])
+    database = await db.fetch_value("SELECT current_database()")
+    limit: Any = f"ALTER DATABASE {database} SET statement_timeout = '500ms'"
+    await db.execute(limit)
+    async with DatabaseManager(url, settings=db.settings) as limited:
+        await each_error_is_ours(limited, verb, [TIMEOUT])
     assert SECRET not in caplog.text
 
 
@@ -153,11 +161,12 @@ async def test_conflicts_are_retryable(db: DatabaseManager) -> None:
     """A deadlock and a serialization failure, each told to one of the two."""
     await db.execute("INSERT INTO account (email) VALUES ('a'), ('b')")
     update = "UPDATE account SET balance = balance + 1 WHERE email = :email"
+    both = asyncio.Barrier(2)
 
     async def crossing(first: str, second: str) -> None:
         async with db.transaction(isolation="read committed") as tx:
             await tx.execute(update, {"email": first})
-            await asyncio.sleep(0.1)
+            await both.wait()
             await tx.execute(update, {"email": second})
 
     results = await asyncio.gather(crossing("a", "b"), crossing("b", "a"), return_exceptions=True)
@@ -175,11 +184,12 @@ async def test_conflicts_are_retryable(db: DatabaseManager) -> None:
 
 async def test_a_conflict_found_at_commit_is_one(db: DatabaseManager) -> None:
     """Write skew: each reads what the other writes. It was rolled back, so its outcome is known."""
+    both = asyncio.Barrier(2)
 
     async def skew(email: str) -> None:
         async with db.transaction() as tx:
             count = await tx.fetch_value("SELECT count(*) FROM account")
-            await asyncio.sleep(0.1)
+            await both.wait()
             await tx.execute("INSERT INTO account (email, balance) VALUES (?, ?)", (email, count))
 
     results = await asyncio.gather(skew("a"), skew("b"), return_exceptions=True)

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from dal.database import DatabaseManager
+from dal.engines.postgresql.connection import Connection
 from dal.errors import (
     OutcomeUnknown,
     QueryTimeout,
 )
 from dal.queries import load_queries
 from dal.settings import DatabaseSettings, Settings
+from tests.clock import Clock
 
 ADD = "INSERT INTO account (email) VALUES (:email)"
 COUNT = "SELECT count(*) FROM account"
@@ -37,22 +39,33 @@ async def test_a_block_has_the_level_that_it_asks_for(db: DatabaseManager, level
         assert await tx.fetch_value("SELECT current_setting('transaction_read_only')") == "on"
 
 
-async def test_a_commit_that_takes_too_long_has_an_unknown_outcome(db: DatabaseManager) -> None:
+async def test_a_commit_that_takes_too_long_has_an_unknown_outcome(
+    db: DatabaseManager, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A deferred trigger runs in it; its after_commit actions run, since it may be committed."""
     await db.execute_script(
-        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(5); "
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); "
         "RETURN NULL; END $$; CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON account "
         "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()"
     )
+    run_text = Connection.run_text
+
+    async def watched(self: Connection, text: str) -> str:
+        if text.startswith("COMMIT"):
+            asyncio.get_running_loop().call_later(0.1, clock.forward, 2000)
+        return await run_text(self, text)
+
+    monkeypatch.setattr(Connection, "run_text", watched)
     seen: list[str] = []
     with pytest.raises(OutcomeUnknown):
-        async with db.transaction(timeout=0.5) as tx:
+        async with db.transaction(timeout=1000) as tx:
             tx.after_commit(lambda: seen.append("ran"))
             await tx.execute(ADD, {"email": "a"})
     assert seen == ["ran"]
     assert await db.fetch_value(COUNT) in (0, 1)
 
 
+@pytest.mark.timeout(600)
 async def test_a_million_rows_stream_in_constant_memory(db: DatabaseManager) -> None:
     """Less than 20 MiB more than before."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -69,7 +82,7 @@ async def test_a_million_rows_stream_in_constant_memory(db: DatabaseManager) -> 
 async def test_a_stream_reads_no_more_than_it_is_asked_for(db: DatabaseManager) -> None:
     """The first rows come long before the last could."""
     async with (
-        asyncio.timeout(5),
+        asyncio.timeout(60),
         aclosing(db.stream("SELECT generate_series(1, 1000000000000)", batch_size=10)) as rows,
     ):
         async for row in rows:
@@ -85,13 +98,30 @@ async def test_a_stream_of_a_function_that_writes_runs_once(db: DatabaseManager)
     assert [row[0] async for row in db.stream(sql, batch_size=2)] == [6, 7, 8, 9, 10]
 
 
-async def test_each_batch_of_a_stream_has_the_timeout(db: DatabaseManager) -> None:
+async def test_each_batch_of_a_stream_has_the_timeout(db: DatabaseManager, clock: Clock) -> None:
     """A long stream may take longer than that as a whole; a long batch may not."""
-    slow = "SELECT g, pg_sleep(0.1) FROM generate_series(1, 6) AS g"
-    assert len([row async for row in db.stream(slow, batch_size=1, timeout=0.4)]) == 6
-    with pytest.raises(QueryTimeout):
-        async for _ in db.stream(slow, batch_size=6, timeout=0.3):
+    seen = 0
+    async for _ in db.stream("SELECT generate_series(1, 6)", batch_size=1, timeout=1000):
+        clock.forward(600)
+        await asyncio.sleep(0)
+        seen += 1
+    assert seen == 6
+
+    async def late() -> None:
+        slow = "SELECT g, pg_sleep(600) FROM generate_series(1, 6) AS g"
+        async for _ in db.stream(slow, batch_size=6, timeout=1000):
             pass
+
+    task = asyncio.ensure_future(late())
+    sleeping = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+    )
+    async with asyncio.timeout(60):
+        while not await db.fetch_value(sleeping):
+            await asyncio.sleep(0.01)
+    clock.forward(2000)
+    with pytest.raises(QueryTimeout):
+        await task
     assert await db.fetch_value("SELECT 1") == 1
 
 
@@ -116,8 +146,6 @@ async def test_an_insert_of_one_row_that_returns_it_is_one_round_trip(
     db: DatabaseManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It cannot return two, so it needs no transaction of its own; others do."""
-    from dal.engines.postgresql.connection import Connection
-
     texts: list[str] = []
     run_text = Connection.run_text
 

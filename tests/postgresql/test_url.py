@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 from pathlib import Path
@@ -143,8 +144,14 @@ async def test_tls_is_used_and_verified(tmp_path: Path, settings: Settings) -> N
         by_name = f"postgresql://postgres@localhost:{server.port}/postgres"
         async with DatabaseManager(by_name + trusted, settings=settings) as db:
             assert await db.fetch_value("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") is True
+            pool = db._engine._pool  # type: ignore[attr-defined]  # the engine's own
+            async with asyncio.timeout(
+                60
+            ):  # a connection is there at once, so that the time is the statement's
+                while not pool._idle:
+                    await asyncio.sleep(0.01)
             with pytest.raises(QueryTimeout):  # the cancel request goes over TLS too
-                await db.fetch_value("SELECT pg_sleep(10)", timeout=0.3)
+                await db.fetch_value("SELECT pg_sleep(600)", timeout=0.3)
         for url in (by_name + "?tls=on", by_name.replace("localhost", "127.0.0.1") + trusted):
             with pytest.raises(CannotOpen, match="certificate"):
                 await DatabaseManager(url, settings=settings).connect()
