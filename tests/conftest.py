@@ -15,6 +15,7 @@ from blockbuster import blockbuster_ctx
 
 from dal.database import DatabaseManager
 from dal.settings import Settings
+from tests.clock import Clock
 from tests.engine_cases import SQLITE
 from tests.systems.fixtures import empty_database as empty_database
 from tests.systems.fixtures import kept as kept
@@ -45,13 +46,19 @@ async def db(url: str, settings: Settings) -> AsyncIterator[DatabaseManager]:
         yield manager
 
 
+@pytest.fixture
+async def clock() -> Clock:
+    """The event loop's clock, which the test may put forward, or stop."""
+    return Clock(asyncio.get_running_loop())
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """After each test the threads of the drivers have ended."""
     yield
     left = [thread for thread in threading.enumerate() if "_connection_worker" in thread.name]
     for thread in left:
-        thread.join(5)
+        thread.join(60)
     assert not [thread for thread in left if thread.is_alive()], "a driver's thread outlived its test"
 
 
