@@ -235,6 +235,7 @@ async def test_cancelled_during_the_transfer(server: RedisServer, client: Redis,
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_killed_backups(
     server: RedisServer, client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -513,7 +513,7 @@ def killed(command: str, folder: Path, source: object, step: int = 1) -> list[Pa
     """Kill runs at one line after the other; return the folder of each, in order."""
     arguments = ["-m", "tests.operations.kills", command, str(folder), str(source), str(step)]
     run = subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=110
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=800
     )
     assert (run.returncode, run.stderr) == (0, "")
     folders = sorted(folder.iterdir(), key=lambda path: int(path.name))
@@ -522,6 +522,7 @@ def killed(command: str, folder: Path, source: object, step: int = 1) -> list[Pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_killed_backups(app: Path, tmp_path: Path) -> None:
     """Killed at any line, a run leaves a good backup or none; the next run makes it, and tidies up."""
     runs = tmp_path / "runs"
@@ -542,6 +543,7 @@ async def test_killed_backups(app: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("command", ["restore", "replace"])
 async def test_killed_restores(backup: Path, tmp_path: Path, command: str) -> None:
     """Killed at any line, the old or the new database is there, whole; a second run finishes."""
