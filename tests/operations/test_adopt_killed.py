@@ -74,7 +74,7 @@ OLD = {
 
 def begun(file: Path, system: str, work: float = 0) -> subprocess.Popen[bytes]:
     """A process that adopts *file*, once it has begun; killed after *work* seconds of work, if not 0."""
-    command = [sys.executable, "-c", PROGRAM, file, system, str(work)]
+    command = [sys.executable, "-c", PROGRAM, str(file), system, str(work)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"begun\n"

@@ -50,7 +50,9 @@ def programs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server on a slow machine has a while to answer."""
-    monkeypatch.setitem(redis.Client.run.__kwdefaults__, "seconds", 100)
+    defaults = redis.Client.run.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "seconds", 100)
     monkeypatch.setattr(redis, "_SHUTDOWN_SECONDS", 100)
 
 
