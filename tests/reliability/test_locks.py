@@ -181,12 +181,14 @@ async def test_timeout_during_a_try_for_the_lock(
 
 
 async def test_timeout_in_line_is_counted_from_the_call(
-    db: DatabaseManager, path: Path, clock: Clock, refused: asyncio.Event
+    db: DatabaseManager, path: Path, clock: Clock
 ) -> None:
     """One clock runs from the call on: a place further back in the line makes no timeout longer."""
     with lock_held(path):
         calls = asyncio.gather(*(write(db, 3600) for write in WRITES.values()), return_exceptions=True)
-        await refused.wait()
+        async with asyncio.timeout(60):
+            while db.connections.waiting < len(WRITES):  # the first one too, between two tries
+                await asyncio.sleep(0)
         clock.forward(3600)
         results = await calls  # one that was counted from its turn on would wait for another hour
     assert [result.sent for result in results if isinstance(result, LockTimeout | PoolTimeout)] == [False] * 6
