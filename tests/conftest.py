@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from dal.database import DatabaseManager
 from dal.settings import Settings
@@ -24,6 +26,15 @@ from tests.systems.fixtures import new_url as new_url
 from tests.systems.fixtures import schemas as schemas
 from tests.systems.fixtures import servers as servers
 from tests.systems.fixtures import yoyo as yoyo
+
+# How fast the machine is says nothing about an example, and nothing about how examples are made.
+hypothesis_settings.register_profile(
+    "any machine",
+    parent=hypothesis_settings.default,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+hypothesis_settings.load_profile("any machine")
 
 
 @pytest.fixture

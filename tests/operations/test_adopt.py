@@ -162,6 +162,7 @@ async def test_every_value_of_chat_is_there(file: Path, count: int, ddl: str) ->
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_a_hundred_thousand_bars(file: Path) -> None:
     """A large table arrives whole, and progress is told up to its last row."""
     expected = market_file(file, 100_000, 1000)
@@ -176,6 +177,7 @@ async def test_a_hundred_thousand_bars(file: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_a_hundred_thousand_messages(file: Path) -> None:
     """The same for the texts of `chat`."""
     expected = chat_file(file, 100_000, ddl=CHAT_LOOSE)

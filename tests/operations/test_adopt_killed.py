@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,19 +22,27 @@ from dal.operations.adopt import adopt
 from tests.operations.old_files import Expected, chat_file, market_file
 from tests.operations.test_adopt import chat_rows, dump, half_adopted, market_rows, run
 
+# Many adoptions, one after the other: minutes on a slow machine.
+pytestmark = pytest.mark.timeout(900)
+
 PROGRAM = """
-import asyncio, sys
+import asyncio, signal, sys, time
 from pathlib import Path
 from dal.errors import AdoptionRefused
 from dal.operations.adopt import adopt
 
+code, worked = 0, time.process_time()
 print("begun", flush=True)
+signal.setitimer(signal.ITIMER_PROF, float(sys.argv[3]))
 try:
     asyncio.run(adopt(Path(sys.argv[1]), sys.argv[2]))
 except AdoptionRefused:
-    sys.exit(3)
+    code = 3
+print(time.process_time() - worked, flush=True)
+sys.exit(code)
 """
 REFUSED = 3
+KILLED = {-signal.SIGKILL, -signal.SIGPROF}
 
 
 class Old(NamedTuple):
@@ -41,7 +50,8 @@ class Old(NamedTuple):
 
     Attributes:
         make: Makes one, and returns its rows in today's models.
-        kills: How many runs are killed; every second one at the end of its work.
+        kills: How many runs are killed at some time, which may be too late; every second one at the end of
+            its work. One more is killed after a part of its work, which is in time on the slowest machine.
         system: Whose tables it has.
         rows: Reads them from the adopted file.
     """
@@ -62,20 +72,23 @@ OLD = {
 }
 
 
-def begun(file: Path, system: str) -> subprocess.Popen[bytes]:
-    """A process that adopts *file*, once it has begun with that."""
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM, file, system], stdout=subprocess.PIPE)
+def begun(file: Path, system: str, work: float = 0) -> subprocess.Popen[bytes]:
+    """A process that adopts *file*, once it has begun; killed after *work* seconds of work, if not 0."""
+    command = [sys.executable, "-c", PROGRAM, str(file), system, str(work)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"begun\n"
     return process
 
 
-def whole_time(file: Path, system: str, code: int = 0) -> float:
-    """How long an adoption takes that nobody kills."""
+def whole_time(file: Path, system: str, code: int = 0) -> tuple[float, float]:
+    """How long an adoption takes that nobody kills, and how long a processor works for it."""
     with begun(file, system) as process:
         started = time.monotonic()
         assert process.wait() == code
-    return time.monotonic() - started
+        ended = time.monotonic()
+        assert process.stdout is not None
+        return ended - started, float(process.stdout.read())
 
 
 def kill_between(file: Path, system: str, first: float, last: float) -> int:
@@ -84,6 +97,12 @@ def kill_between(file: Path, system: str, first: float, last: float) -> int:
         time.sleep(random.Random(first).uniform(first, last))
         process.kill()
     return process.returncode
+
+
+def kill_at_work(file: Path, system: str, work: float) -> int:
+    """Kill an adoption after a part of its *work*, as no program can prevent; return its exit code."""
+    with begun(file, system, random.Random(work).uniform(0, work / 2)) as process:
+        return process.wait()
 
 
 def kill_at_the_end(file: Path, system: str, number: int) -> int:
@@ -104,13 +123,16 @@ async def assert_nothing_is_lost(folder: Path, old: Old) -> None:
     expected = await made if isinstance(made, Awaitable) else made
     before = dump(first)
     kept = first.read_bytes()
-    part = whole_time(first, old.system) / old.kills
+    whole, work = whole_time(first, old.system)
+    part = whole / old.kills
     codes = []
-    for number in range(old.kills):
+    for number in range(old.kills + 1):
         file = folder / str(number) / "app.db"
         file.parent.mkdir()
         file.write_bytes(kept)
-        if number % 2:
+        if number == old.kills:
+            code = await asyncio.to_thread(kill_at_work, file, old.system, work)
+        elif number % 2:
             code = await asyncio.to_thread(kill_at_the_end, file, old.system, number)
         else:
             code = await asyncio.to_thread(kill_between, file, old.system, number * part, (number + 2) * part)
@@ -124,7 +146,7 @@ async def assert_nothing_is_lost(folder: Path, old: Old) -> None:
         assert await old.rows(file) == expected
         assert before in [dump(backup) for backup in file.parent.glob("*.before-adoption-*")]
         assert not list(file.parent.glob(".app.db.adopting-*"))
-    assert -signal.SIGKILL in codes
+    assert codes[-1] in KILLED
 
 
 @pytest.mark.parametrize("old", OLD.values(), ids=OLD)
@@ -135,8 +157,8 @@ async def test_killed_at_any_moment(tmp_path: Path, old: Old) -> None:
 
 @pytest.mark.slow
 async def test_a_large_file_is_killed(tmp_path: Path) -> None:
-    """The same for 100,000 rows, whose new pages take a while to be written."""
-    await assert_nothing_is_lost(tmp_path, Old(lambda file: market_file(file, 100_000, 10), 2))
+    """The same for 40,000 rows, whose new pages take a while to be written."""
+    await assert_nothing_is_lost(tmp_path, Old(lambda file: market_file(file, 40_000, 10), 2))
 
 
 @pytest.mark.parametrize("wal", [False, True])
@@ -146,16 +168,19 @@ async def test_a_refused_file_is_killed(tmp_path: Path, wal: bool) -> None:
     market_file(file, 3000, 10, wal=wal)
     run(file, "UPDATE daily_data SET volume = -1 WHERE id = 3000")
     before = file.read_bytes()
-    part = whole_time(file, "market", REFUSED) / 2
+    whole, work = whole_time(file, "market", REFUSED)
+    runs = [
+        partial(kill_between, first=0, last=whole / 2),
+        partial(kill_between, first=whole / 2, last=whole),
+        partial(kill_at_work, work=work),
+    ]
     codes = []
-    for number in range(2):
-        codes.append(
-            await asyncio.to_thread(kill_between, file, "market", number * part, (number + 1) * part)
-        )
+    for kill in runs:
+        codes.append(await asyncio.to_thread(kill, file, "market"))
         assert file.read_bytes() == before
         with pytest.raises(AdoptionRefused) as raised:
             await adopt(file, "market")
         assert raised.value.differences == ("daily_data id=3000: CHECK daily_data_volume_range",)
         assert file.read_bytes() == before
         assert list(tmp_path.iterdir()) == [file]
-    assert -signal.SIGKILL in codes
+    assert codes[-1] in KILLED

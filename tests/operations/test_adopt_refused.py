@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -393,16 +394,21 @@ async def test_nobody_gets_in_meanwhile(file: Path) -> None:
 
 
 async def test_a_cancelled_call_leaves_the_file(file: Path) -> None:
-    """Cancelled in the midst of a table, it ends, leaves nothing, and may be called again."""
+    """Cancelled in the midst of its work, it ends, leaves nothing, and may be called again."""
     expected = market_file(file, 20_000, 10)
     before = dump(file)
-    begun = asyncio.Event()
+    begun, cancelled = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
-    task = asyncio.create_task(
-        adopt(file, "market", progress=lambda *_: (loop.call_soon_threadsafe(begun.set), None)[1])
-    )
+
+    def wait(*_: object) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        assert cancelled.wait(60)
+
+    task = asyncio.create_task(adopt(file, "market", progress=wait))
     await begun.wait()
     task.cancel()
+    await asyncio.sleep(0)  # in which the work is told to stop
+    cancelled.set()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert dump(file) == before

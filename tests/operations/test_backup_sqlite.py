@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -29,7 +30,7 @@ from dal.errors import (
     DiskFull,
     LockTimeout,
 )
-from dal.operations.backups import SqliteContents, create_backup, restore_backup, verify_backup
+from dal.operations.backups import SqliteContents, create_backup, restore_backup, sqlite, verify_backup
 from dal.operations.backups.files import SUFFIX, manifest_of, sha256_of
 from dal.operations.migrate import migrate
 from dal.settings import Settings
@@ -358,17 +359,30 @@ async def test_runs_side_by_side(app: Path, tmp_path: Path) -> None:
         await verify_backup(target)
 
 
-async def test_a_cancelled_run_leaves_nothing(app: Path, tmp_path: Path) -> None:
+async def test_a_cancelled_run_leaves_nothing(
+    app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It ends once its thread has, and the next run finds the place free."""
+    check = sqlite._check
+
+    told: list[bool] = []
+
+    def check_late(stop: threading.Event) -> None:
+        told.append(stop.wait(60))  # so that no copy is through before it is told to stop
+        check(stop)
+
     change(app, f"INSERT INTO ballast (content) VALUES (zeroblob({32 << 20}))")
     copies = tmp_path / "copies"
     copies.mkdir()
-    task = asyncio.create_task(create_backup(app, copies / "copy"))
-    while not list(copies.glob("*/copy")) and not list(copies.glob(".*/copy")):
-        await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite, "_check", check_late)
+        task = asyncio.create_task(create_backup(app, copies / "copy"))
+        while not list(copies.glob("*/copy")) and not list(copies.glob(".*/copy")):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert all(told)
     assert list(copies.iterdir()) == []
     await create_backup(app, copies / "copy")
 
@@ -499,7 +513,7 @@ def killed(command: str, folder: Path, source: object, step: int = 1) -> list[Pa
     """Kill runs at one line after the other; return the folder of each, in order."""
     arguments = ["-m", "tests.operations.kills", command, str(folder), str(source), str(step)]
     run = subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=110
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=800
     )
     assert (run.returncode, run.stderr) == (0, "")
     folders = sorted(folder.iterdir(), key=lambda path: int(path.name))
@@ -508,6 +522,7 @@ def killed(command: str, folder: Path, source: object, step: int = 1) -> list[Pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_killed_backups(app: Path, tmp_path: Path) -> None:
     """Killed at any line, a run leaves a good backup or none; the next run makes it, and tidies up."""
     runs = tmp_path / "runs"
@@ -528,6 +543,7 @@ async def test_killed_backups(app: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("command", ["restore", "replace"])
 async def test_killed_restores(backup: Path, tmp_path: Path, command: str) -> None:
     """Killed at any line, the old or the new database is there, whole; a second run finishes."""

@@ -143,7 +143,7 @@ async def test_stopping_at_once(db: DatabaseManager) -> None:
     with pytest.raises(UsageError, match="runs already"):
         cleanup.start()
     await gone(db, 3)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await cleanup.stop()
         await cleanup.stop()
     async with cleanup:

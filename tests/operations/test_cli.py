@@ -8,10 +8,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+# Several processes, one after the other: a minute or more on a slow machine.
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture
@@ -31,7 +35,7 @@ def dal(
         environment["DATABASE_URL"] = url
     return subprocess.run(
         [Path(sys.executable).with_name("dal"), *arguments],
-        env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=100,
+        env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=200,
     )  # fmt: skip
 
 
@@ -109,8 +113,9 @@ def test_a_run_that_is_ended(url: str, tmp_path: Path, number: signal.Signals) -
         )
         while not list(temporary.glob("dal-migrate-*/yoyo.ini")):
             assert run.poll() is None
+            time.sleep(0.001)
         run.send_signal(number)
-        _, said = run.communicate(timeout=100)
+        _, said = run.communicate(timeout=200)
     assert run.returncode not in (0, -number)
     assert "Traceback" not in said
     assert list(temporary.iterdir()) == []

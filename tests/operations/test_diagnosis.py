@@ -26,11 +26,11 @@ async def db(request: pytest.FixtureRequest, new_url: NewUrl) -> AsyncIterator[D
 
 async def test_a_database_that_answers_is_healthy(db: DatabaseManager) -> None:
     """Also while a block of the caller is open."""
-    health = await health_check(db)
+    health = await health_check(db, timeout=60)
     assert (health.ok, health.problem) == (True, None)
     assert health.seconds > 0
     async with db.transaction():
-        assert (await health_check(db)).ok
+        assert (await health_check(db, timeout=60)).ok
 
 
 async def test_a_database_that_does_not_answer_is_an_answer() -> None:
@@ -45,7 +45,7 @@ async def test_a_database_that_does_not_answer_is_an_answer() -> None:
             assert not health.ok
             assert health.problem is not None
             assert "timeout" in health.problem
-            assert (await health_check(db)).ok
+            assert (await health_check(db, timeout=60)).ok
 
 
 async def test_a_manager_that_is_not_connected_is_a_mistake() -> None:

@@ -53,12 +53,12 @@ def file(tmp_path: Path) -> Path:
 
 
 def names(file: Path) -> set[str]:
-    with closing(sqlite3.connect(file)) as connection:
+    with closing(sqlite3.connect(file, timeout=60)) as connection:
         return {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
 
 
 def locks(file: Path) -> int:
-    with closing(sqlite3.connect(file)) as connection:
+    with closing(sqlite3.connect(file, timeout=60)) as connection:
         (count,) = connection.execute("SELECT count(*) FROM yoyo_lock").fetchone()
     assert isinstance(count, int)
     return count
@@ -273,7 +273,7 @@ async def test_cancelled_call_leaves_no_lock(root: Path, file: Path) -> None:
 async def test_locked_database_says_so(root: Path, file: Path) -> None:
     """A lock left by a process that was killed is named as such, with the command that removes it."""
     await migrate(f"sqlite:///{file}", ("base",), root=root)
-    with closing(sqlite3.connect(file)) as connection, connection:
+    with closing(sqlite3.connect(file, timeout=60)) as connection, connection:
         connection.execute("INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, '2026-01-01', 4711)")
     with pytest.raises(MigrationFailed, match=r"Process 4711 has locked this database \(run yoyo break-lock"):
         await migrate(f"sqlite:///{file}", SYSTEMS, root=root)
@@ -298,7 +298,7 @@ async def test_a_connected_manager_goes_on(root: Path, file: Path) -> None:
         assert await migrate(url, SYSTEMS, root=root) == []
         assert await db.fetch_value("SELECT count(*) FROM versions") == 1
         assert await db.fetch_value("PRAGMA integrity_check") == "ok"
-    with closing(sqlite3.connect(file)) as connection:
+    with closing(sqlite3.connect(file, timeout=60)) as connection:
         assert connection.execute("SELECT id FROM mine").fetchall() == [(1,)]
 
 
@@ -368,7 +368,7 @@ async def test_user_without_a_name(root: Path, file: Path, monkeypatch: pytest.M
     monkeypatch.setattr("getpass.getuser", _no_name)
     await migrate(f"sqlite:///{file}", SYSTEMS, root=root)
 
-    with closing(sqlite3.connect(file)) as connection:
+    with closing(sqlite3.connect(file, timeout=60)) as connection:
         assert {user for (user,) in connection.execute("SELECT username FROM _yoyo_log")} == {
             f"uid-{os.getuid()}"
         }

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from dal.database import DatabaseManager
+from dal.engines.sqlite import engine
 from dal.errors import UsageError
+from dal.settings import DatabaseSettings, Settings
 
 SLOW = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 INSERT = "INSERT INTO t (v) VALUES (1)"
@@ -34,11 +36,12 @@ def db(path: Path) -> DatabaseManager:
 async def block_left_open(db: DatabaseManager) -> None:
     async with db.transaction() as tx:
         await tx.execute(INSERT)
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
 
-async def test_disconnect_ends_what_still_runs(db: DatabaseManager, path: Path) -> None:
-    """Reads, a block, what waits behind it and a stream end in an error within ten seconds, not for ever."""
+async def test_disconnect_ends_what_still_runs(path: Path) -> None:
+    """Reads, a block, what waits behind it and a stream end in an error after some seconds, not for ever."""
+    db = DatabaseManager(f"sqlite:///{path}", settings=Settings(database=DatabaseSettings(timeout=None)))
     await db.connect()
     stream = db.stream(SLOW.replace("count(*)", "i"), batch_size=1)
     await anext(stream)
@@ -48,7 +51,7 @@ async def test_disconnect_ends_what_still_runs(db: DatabaseManager, path: Path) 
     calls += [asyncio.create_task(db.execute(INSERT)) for _ in range(5)]
     await asyncio.sleep(0.05)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await db.disconnect()
         errors = await asyncio.gather(*calls, return_exceptions=True)
 
@@ -61,8 +64,11 @@ async def test_disconnect_ends_what_still_runs(db: DatabaseManager, path: Path) 
         assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
 
 
-async def test_calls_under_way_are_let_to_their_ends(db: DatabaseManager, path: Path) -> None:
+async def test_calls_under_way_are_let_to_their_ends(
+    db: DatabaseManager, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Writes that have begun when disconnect is called are acknowledged, and there."""
+    monkeypatch.setattr(engine, "_DISCONNECT_SECONDS", 60)
     await db.connect()
     call = asyncio.create_task(db.execute(INSERT))
     await asyncio.sleep(0)

@@ -6,6 +6,7 @@ statement of a phase until the test lets it go on.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from dal.engines.sqlite import statements
 from dal.engines.sqlite.connection import Connection
 
 PHASES = ("begin", "statement", "commit", "release")
+
+_LONGEST = 110  # seconds that a gate stays shut: longer than any wait of a test for what must not wait for it
 
 
 class Gate:
@@ -36,6 +39,10 @@ class Gate:
         self.reached.clear()
         self.open.clear()
         self._armed = point
+
+    async def stopped(self) -> None:
+        """Wait until a thread stands still at the point."""
+        assert await asyncio.to_thread(self.reached.wait, 60), "no thread came to the gate"
 
     def disarm(self) -> None:
         """Let everything pass."""
@@ -59,7 +66,7 @@ class Gate:
         if self._armed == point:
             self._armed = None
             self.reached.set()
-            assert self.open.wait(30), "the test never opened the gate"
+            assert self.open.wait(_LONGEST), "the test never opened the gate"
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> Gate:

@@ -12,6 +12,7 @@ import pytest
 from dal.database import DatabaseManager
 from dal.engines.sqlite import backend
 from dal.settings import Settings
+from tests.clock import Clock
 
 ADD = "INSERT INTO t (a) VALUES (:a)"
 COUNT = "SELECT count(*) FROM t"
@@ -83,13 +84,13 @@ async def test_a_query_that_is_cancelled_costs_no_connection(db: DatabaseManager
 
 
 async def test_a_forgotten_transaction_does_not_lock_the_file_for_ever(
-    db: DatabaseManager, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    db: DatabaseManager, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is rolled back after its longest time, and said so in the log."""
-    monkeypatch.setattr(backend, "_LONGEST_TRANSACTION", 0.1)
     transaction = await db.database.transaction()
     await db.database.execute(ADD, {"a": 1})
-    await db.execute(ADD, {"a": 2}, timeout=10)
+    clock.forward(backend._LONGEST_TRANSACTION)
+    await db.execute(ADD, {"a": 2}, timeout=60)
     assert [row[0] for row in await db.fetch_all("SELECT a FROM t")] == [2]
     assert "open for too long" in caplog.text
     del transaction

@@ -78,8 +78,11 @@ async def with_neighbours(db: DatabaseManager, culprit: Any, before: int = 5, af
     return result
 
 
-async def test_writes_that_wait_share_one_commit(db: DatabaseManager, commits: list[str]) -> None:
-    """64 at once: the first goes alone, the others together."""
+async def test_writes_that_wait_share_one_commit(
+    db: DatabaseManager, commits: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """64 at once: the first goes alone, the others together, unless they take too long for one commit."""
+    monkeypatch.setattr("dal.engines.sqlite.writer._SHARED_SECONDS", 3600)
     await asyncio.gather(*(db.execute(ADD, (n, "x")) for n in range(64)))
     assert len(commits) == 2
     assert await db.fetch_value("SELECT count(*) FROM item") == 64
@@ -92,7 +95,7 @@ async def test_a_write_is_acknowledged_only_after_the_commit(
     gate: Gate = install(monkeypatch)
     gate.arm("before commit")
     tasks = [asyncio.ensure_future(db.execute(ADD, (n, "x"))) for n in range(10)]
-    assert await asyncio.to_thread(gate.reached.wait, 5)
+    await gate.stopped()
     await asyncio.sleep(0.02)
     assert not any(task.done() for task in tasks)
     gate.open.set()

@@ -26,7 +26,7 @@ from dal.engines.sqlite.errors import is_locked, primary_code
 from dal.engines.sqlite.jobs import Abandoned, Job
 from dal.engines.sqlite.statements import within_savepoint
 from dal.engines.sqlite.worker import Worker
-from dal.errors import StorageError, TooManyWaiters, UsageError
+from dal.errors import DatabaseError, StorageError, TooManyWaiters, UsageError
 from dal.queries.statement import Statement
 
 T = TypeVar("T")
@@ -81,6 +81,10 @@ class Turn(Job[Any]):
 
     def __init__(self, deadline: float | None) -> None:
         super().__init__(_begin, deadline)
+
+    def _late(self) -> DatabaseError:
+        self.begun = False  # a BEGIN that runs at the deadline has changed nothing: trying again is safe
+        return super()._late()
 
 
 def _begin(connection: Connection) -> None:
