@@ -2,8 +2,9 @@
 
 cached_query_worker.py DATABASE CACHE FILE STOP TIMES
 
-It adds one to the counter TIMES times and says each sum once its call has returned. With STOP ``fence`` or
-``lift`` it says so when the fence is set, or the change committed, and goes no further.
+For each line that it is sent it adds one to the counter TIMES times, and says each sum once its call has
+returned. With STOP ``fence`` or ``lift`` it says so when the fence is set, or the change committed, and goes
+no further.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from dal.cache import CacheManager
+from dal.cache import CacheManager, tables
 from dal.database import DatabaseManager
 from dal.queries import load_queries
 from dal.settings import Settings
+
+FENCE_SECONDS = 100.0
 
 
 def say(*words: object) -> None:
@@ -44,12 +47,13 @@ async def main(url: str, cache_url: str, file: str, stop: str, times: int) -> No
 
             setattr(store, stop, stopped)
         say("ready")
-        await asyncio.to_thread(sys.stdin.readline)
-        for _ in range(times):
-            await db.execute(queries.add_one)
-            say("sum", await db.outside().fetch_value("SELECT n FROM counter"))
+        while await asyncio.to_thread(sys.stdin.readline):
+            for _ in range(times):
+                await db.execute(queries.add_one)
+                say("sum", await db.outside().fetch_value("SELECT n FROM counter"))
 
 
 if __name__ == "__main__":
+    tables.FENCE_SECONDS = FENCE_SECONDS
     url, cache_url, file, stop, times = sys.argv[1:]
     asyncio.run(main(url, cache_url, file, stop, int(times)))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +20,18 @@ from dal.cache.stores.memory import MemoryStore
 from tests.servers import RedisServer, ValkeyServer, missing
 
 DAY = 86_400
+
+PATIENT = 60.0  # seconds for an answer: a busy machine must not look like a server that is away
+IMPATIENT = 0.2
+
+# Steps of the event loop in which a call that has met its deadline tells its caller, with room to spare.
+_LAST_STEPS = 50
+
+
+@pytest.fixture(autouse=True)
+def long_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine must not look like a process that has lost its lease."""
+    monkeypatch.setattr("dal.cache.leases.SECONDS", 60.0)
 
 
 class Backend(Protocol):
@@ -50,6 +65,80 @@ def store_of(cache: CacheManager) -> Store:
     return cache._parts.store
 
 
+def set_patience(store: Any, seconds: float) -> None:
+    """Let calls to a server that begin from now on wait so long for its answer."""
+    store._timeout = seconds
+    if store._traffic is not None:
+        store._traffic.breaker._timeout = seconds
+        for lane in store._traffic._lanes:
+            lane._timeout = seconds
+
+
+@contextlib.contextmanager
+def frozen(server: RedisServer, *caches: CacheManager) -> Iterator[None]:
+    """A block in which *server* answers nothing, and *caches* soon give it up; before and after they wait."""
+    for cache in caches:
+        set_patience(store_of(cache), IMPATIENT)
+    server.freeze()
+    try:
+        yield
+    finally:
+        server.thaw()
+        for cache in caches:
+            set_patience(store_of(cache), PATIENT)
+
+
+async def until(happened: Callable[[], object]) -> None:
+    """Wait until *happened* says so."""
+    async with asyncio.timeout(60):
+        while not happened():
+            await asyncio.sleep(0.001)
+
+
+async def all_sent(store: Any) -> None:
+    """Wait until every call of a store has been sent to its server, and one is not answered yet."""
+    lanes = store._lanes()._lanes
+    await until(lambda: any(lane._sent for lane in lanes) and not any(lane._waiting for lane in lanes))
+
+
+async def ended_in_time(seconds: float, *calls: Awaitable[object]) -> list[object]:
+    """What each of *calls* returned or raised; all must have ended when their deadline has passed.
+
+    That is told by the event loop's own order, not by a clock: a busy machine delays both alike.
+    """
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    await asyncio.sleep(0)  # now they have begun
+    await asyncio.sleep(seconds)
+    for _ in range(_LAST_STEPS):
+        await asyncio.sleep(0)
+    late = [task for task in tasks if not task.done()]
+    for task in late:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert not late, f"{len(late)} calls outlived their deadline"
+    return list(results)
+
+
+def sockets_to(port: int) -> set[str]:
+    """This process's connections to *port*, by the numbers that the system gave to their sockets."""
+    own = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # it may be closed meanwhile
+            own.add(os.readlink(entry))
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path("/proc/self/net", table).read_text().splitlines()[1:]:
+            words = line.split()
+            if int(words[2].rpartition(":")[2], 16) == port and f"socket:[{words[9]}]" in own:
+                found.add(words[9])
+    return found
+
+
+def client_of(server: RedisServer, **options: Any) -> Redis:
+    """A client of *server* that is not the cache's."""
+    return Redis(port=server.port, socket_timeout=PATIENT, socket_connect_timeout=PATIENT, **options)
+
+
 class MemoryBackend:
     def __init__(self, families: KeyFamilies = FAMILIES) -> None:
         self.clock = Clock()
@@ -77,9 +166,9 @@ class MemoryBackend:
 
 class RedisBackend:
     def __init__(self, server: RedisServer, families: KeyFamilies = FAMILIES) -> None:
-        # A busy machine must not look like a server that is away.
-        self.cache = CacheManager(f"{server.url}?timeout=10", families=families)
-        self.client = Redis(port=server.port)
+        self.url = f"{server.url}?timeout={PATIENT}"
+        self.cache = CacheManager(self.url, families=families)
+        self.client = client_of(server)
 
     async def put(self, key: str, value: bytes | dict[bytes, bytes]) -> None:
         await self.client.delete(key)
