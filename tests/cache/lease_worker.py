@@ -1,6 +1,9 @@
 """One of several processes that want one key; it says when it loads, and when all callers have their value.
 
-lease_worker.py URL CALLERS LOAD_SECONDS VALUE
+lease_worker.py URL CALLERS VALUE
+
+It begins at the line ``begin`` and ends its load at the line ``go on``. From the line ``impatient`` on, which
+it repeats, it gives up a server that does not answer soon.
 """
 
 from __future__ import annotations
@@ -8,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from dal.cache import CacheManager, KeyFamilies, KeyFamily
+from dal.cache import CacheManager, KeyFamilies, KeyFamily, leases
 
-FAMILIES = KeyFamilies([KeyFamily("shared", "shared:{id}", "string", "json", 60, load_deadline=20)])
+LEASE_SECONDS = 60.0  # a busy machine must not look like a process that was killed
+FAMILIES = KeyFamilies([KeyFamily("shared", "shared:{id}", "string", "json", 6000, load_deadline=600)])
 
 
 def say(*words: str) -> None:
@@ -18,18 +22,36 @@ def say(*words: str) -> None:
     sys.stdout.flush()
 
 
-async def main(url: str, callers: int, seconds: float, value: str) -> None:
+async def main(url: str, callers: int, value: str) -> None:
+    from tests.cache.conftest import IMPATIENT, set_patience, store_of
+
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
     async def load() -> str:
         say("load")
-        await asyncio.sleep(seconds)
+        await go_on.wait()
         return value
 
+    async def obey(cache: CacheManager) -> None:
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            match line.strip():
+                case "begin":
+                    begun.set()
+                case "go on":
+                    go_on.set()
+                case "impatient":
+                    set_patience(store_of(cache), IMPATIENT)
+                    say("impatient")
+
     async with CacheManager(url, families=FAMILIES) as cache:
+        obeying = asyncio.create_task(obey(cache))
         say("ready")
-        await asyncio.to_thread(sys.stdin.readline)
+        await begun.wait()
         loaded = await asyncio.gather(*(cache.get_or_load("shared:a", load) for _ in range(callers)))
         say("values", *sorted({found.value for found in loaded}))
+        await obeying
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]))
+    leases.SECONDS = LEASE_SECONDS
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3]))

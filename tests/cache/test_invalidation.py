@@ -48,8 +48,7 @@ async def other(backend: Backend) -> AsyncIterator[CacheManager]:
 
 async def second_manager(backend: Backend, stack: contextlib.AsyncExitStack) -> CacheManager:
     if isinstance(backend, RedisBackend):
-        port = backend.client.connection_pool.connection_kwargs["port"]
-        return await stack.enter_async_context(CacheManager(f"redis://127.0.0.1:{port}?timeout=10"))
+        return await stack.enter_async_context(CacheManager(backend.url))
     assert isinstance(backend, MemoryBackend)
     cache = CacheManager("memory://", clock=backend.clock)
     cache._open = lambda: backend.store

@@ -12,16 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from dal.cache import CacheManager
+from dal.cache import CacheManager, leases
 from dal.cache.families import LEASE_PREFIX
-from dal.cache.leases import RENEWAL, SECONDS, Lease
+from dal.cache.leases import Lease
 from tests.cache.conftest import Backend, RedisBackend, store_of
-from tests.cache.lease_worker import FAMILIES
+from tests.cache.lease_worker import FAMILIES, LEASE_SECONDS
 from tests.servers import RedisServer
 
 WORKER = Path(__file__).with_name("lease_worker.py")
 ROOT = Path(__file__).parents[2]
 KEY = "shared:a"
+
+pytestmark = pytest.mark.timeout(600)
 
 
 class Worker:
@@ -34,17 +36,17 @@ class Worker:
     async def read_until(self, word: str) -> str:
         """Read its lines up to the one that begins with *word*."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not (self.lines and self.lines[-1].startswith(word)):
                 line = (await self.process.stdout.readline()).decode()
                 assert line, f"a worker ended after {self.lines}"
                 self.lines.append(line.strip())
         return self.lines[-1]
 
-    def begin(self) -> None:
-        """Let its callers begin."""
+    def tell(self, line: str) -> None:
+        """Send it a line of those that lease_worker.py explains."""
         assert self.process.stdin is not None
-        self.process.stdin.write(b"\n")
+        self.process.stdin.write(f"{line}\n".encode())
 
     @property
     def loads(self) -> int:
@@ -52,14 +54,12 @@ class Worker:
 
 
 @contextlib.asynccontextmanager
-async def workers(
-    url: str, seconds: float, *values: str, callers: int = 50, timeout: float = 10
-) -> AsyncIterator[list[Worker]]:
+async def workers(url: str, *values: str, callers: int = 50) -> AsyncIterator[list[Worker]]:
     """A process for each of *values*, ready to begin."""
     started: list[Worker] = []
     try:
         for value in values:
-            arguments = (str(WORKER), f"{url}?timeout={timeout}", str(callers), str(seconds), value)
+            arguments = (str(WORKER), url, str(callers), value)
             started.append(
                 Worker(
                     await asyncio.create_subprocess_exec(
@@ -84,30 +84,51 @@ def shared(request: pytest.FixtureRequest) -> RedisBackend:
     return found
 
 
-def url_of(backend: RedisBackend) -> str:
-    return f"redis://127.0.0.1:{backend.client.connection_pool.connection_kwargs['port']}"
+async def attempts(backend: RedisBackend) -> int:
+    """How often the lease was wanted since the server's statistics were reset."""
+    stats = await backend.client.info("commandstats")
+    return int(stats.get("cmdstat_set", {"calls": 0})["calls"])
+
+
+async def wait_for_attempts(backend: RedisBackend, number: int) -> None:
+    async with asyncio.timeout(60):
+        while await attempts(backend) < number:
+            await asyncio.sleep(0.01)
+
+
+async def left_of_the_lease(backend: RedisBackend) -> float:
+    return int(await backend.client.pttl(LEASE_PREFIX + KEY)) / 1000
 
 
 @pytest.mark.slow
 async def test_four_processes_load_once(shared: RedisBackend) -> None:
     """Fifty callers in each of four processes miss one key at a time: one load, and all get its value."""
-    async with workers(url_of(shared), 0.5, "a", "b", "c", "d") as started:
+    async with workers(shared.url, "a", "b", "c", "d") as started:
+        await shared.client.config_resetstat()
         for worker in started:
-            worker.begin()
+            worker.tell("begin")
+        await wait_for_attempts(shared, 4)
+        for worker in started:
+            worker.tell("go on")
         values = {await worker.read_until("values") for worker in started}
     assert (sum(worker.loads for worker in started), len(values)) == (1, 1)
 
 
 @pytest.mark.slow
 async def test_killed_holder_has_one_successor(shared: RedisBackend) -> None:
-    """When the process that loads is killed, one of the others loads, soon after its lease has ended."""
-    async with workers(url_of(shared), 1, "a", "b", "c", "d") as (first, *others):
-        first.begin()
+    """When the process that loads is killed, one of the others loads once its lease has ended."""
+    async with workers(shared.url, "a", "b", "c", "d") as (first, *others):
+        await shared.client.config_resetstat()
+        first.tell("begin")
         await first.read_until("load")
         for worker in others:
-            worker.begin()
-        await asyncio.sleep(0.2)
+            worker.tell("begin")
+            worker.tell("go on")
+        await wait_for_attempts(shared, 4)
         first.process.send_signal(signal.SIGKILL)
+        await first.process.wait()
+        assert 0 < await left_of_the_lease(shared) <= LEASE_SECONDS
+        await shared.elapse(round(LEASE_SECONDS))
         values = {await worker.read_until("values") for worker in others}
     assert (first.loads, sum(worker.loads for worker in others), len(values)) == (1, 1, 1)
 
@@ -116,37 +137,57 @@ async def test_frozen_server_in_the_middle_costs_one_load_each(
     redis_server: RedisServer, redis: RedisBackend
 ) -> None:
     """When the server freezes while one loads and another waits, each loads once and has its value."""
-    async with workers(redis_server.url, 1, "a", "b", callers=5, timeout=0.3) as (first, second):
-        first.begin()
+    async with workers(redis.url, "a", "b", callers=5) as (first, second):
+        await redis.client.config_resetstat()
+        first.tell("begin")
         await first.read_until("load")
-        second.begin()
-        await asyncio.sleep(0.3)
+        second.tell("begin")
+        await wait_for_attempts(redis, 2)
+        for worker in (first, second):
+            worker.tell("impatient")
+            await worker.read_until("impatient")
         redis_server.freeze()
         try:
+            await second.read_until("load")
+            for worker in (first, second):
+                worker.tell("go on")
             values = [await worker.read_until("values") for worker in (first, second)]
         finally:
             redis_server.thaw()
     assert (values, first.loads, second.loads) == (["values a", "values b"], 1, 1)
 
 
-async def test_lease_is_renewed_while_a_load_goes_on(shared: RedisBackend) -> None:
+async def test_lease_is_renewed_while_a_load_goes_on(
+    shared: RedisBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A load may take longer than a lease lasts."""
-    url = f"{url_of(shared)}?timeout=10"
-    async with CacheManager(url, families=FAMILIES) as one, CacheManager(url, families=FAMILIES) as two:
+    for module in ("leases", "loads"):
+        monkeypatch.setattr(f"dal.cache.{module}.RENEWAL", 0.01)
+    begun, go_on = asyncio.Event(), asyncio.Event()
 
-        async def slowly() -> str:
-            await asyncio.sleep(SECONDS + RENEWAL)
-            return "slow"
+    async def slowly() -> str:
+        begun.set()
+        await go_on.wait()
+        return "slow"
 
-        async def never() -> str:
-            raise AssertionError("two loads at a time")
+    async def never() -> str:
+        raise AssertionError("two loads at a time")
 
+    async with (
+        CacheManager(shared.url, families=FAMILIES) as one,
+        CacheManager(shared.url, families=FAMILIES) as two,
+    ):
         first = asyncio.create_task(one.get_or_load(KEY, slowly))
-        async with asyncio.timeout(10):
-            while not await shared.client.exists(LEASE_PREFIX + KEY):
-                await asyncio.sleep(0.01)
-        assert await two.get_or_load(KEY, never) == ("slow", "hit")
+        await begun.wait()
+        second = asyncio.create_task(two.get_or_load(KEY, never))
+        for _ in range(3):
+            await shared.elapse(40)
+            async with asyncio.timeout(60):
+                while await left_of_the_lease(shared) < 25:
+                    await asyncio.sleep(0.01)
+        go_on.set()
         assert await first == ("slow", "miss")
+        assert await second == ("slow", "hit")
 
 
 async def test_nothing_but_the_value_is_left(backend: Backend) -> None:
@@ -170,7 +211,7 @@ async def test_holder_that_was_too_slow_stores_nothing(backend: Backend) -> None
     store = store_of(backend.cache)
     one, two = Lease(store, "k"), Lease(store, "k")
     assert await one.take()
-    await backend.elapse(round(SECONDS) + 1)
+    await backend.elapse(round(leases.SECONDS) + 1)
     assert await two.take()
     assert (await one.is_held(), await one.store(b"1", 60)) == (False, False)
     await one.release()

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from dal.cache import CacheManager, KeyFamilies, KeyFamily, Loaded
 from dal.errors import CacheError, CacheUnavailable, LoadTimeout, UnknownKeyFamily
-from tests.cache.conftest import Backend, Clock
+from tests.cache.conftest import Backend, Clock, until
 
 
 class Page(BaseModel):
@@ -69,12 +69,12 @@ async def cache(clock: Clock) -> AsyncIterator[CacheManager]:
 
 
 async def shared(backend: Backend, key: str) -> tuple[Source, list[asyncio.Task[Loaded]]]:
-    """A hundred callers of one key, whose load has begun and is held back."""
+    """A hundred callers of one search, who all wait for its load, which is held back."""
     source = Source()
     source.open.clear()
     callers = [asyncio.create_task(backend.cache.get_or_load(key, source)) for _ in range(100)]
     await source.asked.wait()
-    await asyncio.sleep(0)
+    await until(lambda: backend.cache.stats()["search_results"].joined == 99)
     return source, callers
 
 
@@ -178,9 +178,7 @@ async def test_abandoned_load_is_finished_where_it_is_wanted(cache: CacheManager
 
 async def settled(tasks: int) -> None:
     """Wait until only so many tasks are left."""
-    async with asyncio.timeout(5):
-        while len(asyncio.all_tasks()) > tasks:
-            await asyncio.sleep(0.001)
+    await until(lambda: len(asyncio.all_tasks()) <= tasks)
 
 
 async def hang() -> None:

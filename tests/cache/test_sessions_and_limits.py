@@ -32,7 +32,7 @@ async def test_use_prolongs_a_session(backend: Backend, how: str) -> None:
     cache = backend.cache
     await cache.session_set(SESSION, {"user": 1})
     for _ in range(3):
-        await backend.elapse(TTL - 10)
+        await backend.elapse(TTL - 100)
         if how == "get":
             assert await cache.session_get(SESSION) == {"user": 1}
         elif how == "set":
@@ -46,9 +46,9 @@ async def test_use_prolongs_a_session(backend: Backend, how: str) -> None:
 async def test_plain_get_does_not_prolong(backend: Backend) -> None:
     """`get` looks at a session without using it."""
     await backend.cache.session_set(SESSION, {"user": 1})
-    await backend.elapse(TTL - 10)
+    await backend.elapse(TTL - 100)
     assert await backend.cache.get(SESSION) == {"user": 1}
-    await backend.elapse(20)
+    await backend.elapse(110)
     assert await backend.cache.get(SESSION) is None
 
 
@@ -89,7 +89,7 @@ async def test_limit_tells_what_is_left(backend: Backend) -> None:
         (2, 2, 0, True, False),
         (3, 2, 0, False, False),
     ]
-    assert [first.reset, third.reset] == pytest.approx([60, 40], abs=5)
+    assert (first.reset, 0 < third.reset <= 40) == (60, True)
 
 
 async def test_window_begins_anew(backend: Backend) -> None:

@@ -37,7 +37,7 @@ def in_threads(work: Callable[[int], Any], threads: int = THREADS) -> list[Any]:
     together = threading.Barrier(threads)
 
     def begin(number: int) -> Any:
-        together.wait(30)
+        together.wait(100)
         return work(number)
 
     with ThreadPoolExecutor(threads) as pool:
