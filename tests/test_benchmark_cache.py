@@ -49,7 +49,7 @@ async def test_everyone_keeps_the_same_bytes() -> None:
     value = random.Random(1).randbytes(10_000)
     try:
         with redis_url() as url:
-            clients: list[Client] = [Store(f"{url}?timeout=10"), RedisPy(url), await RawSocket.connect(url)]
+            clients: list[Client] = [Store(f"{url}?timeout=60"), RedisPy(url), await RawSocket.connect(url)]
             for number, client in enumerate(clients):
                 assert await client.get(f"key:{number}") is None
                 await client.set(f"key:{number}", value)

@@ -31,6 +31,7 @@ from dal.errors import CacheUnavailable
 _KEYS = [f"key:{number}" for number in range(500)]
 _RATE = 1000  # calls a second where they come whether or not those before have ended
 _DEADLINE = 0.05
+_PATIENCE = 60  # seconds where nothing is measured, and the machine may be busy
 
 
 @dataclass
@@ -86,7 +87,7 @@ async def run(lengths: Lengths) -> list[Record]:
 
 async def _closed_loops(place: str, url: str, lengths: Lengths) -> list[Record]:
     async with AsyncExitStack() as stack:
-        clients: list[Client] = [Store(f"{url}?timeout=10" if place == "redis" else url)]
+        clients: list[Client] = [Store(f"{url}?timeout={_PATIENCE}" if place == "redis" else url)]
         clients.append(await RawSocket.connect(url) if place == "redis" else Dictionary(url))
         absent = []
         for kind in (RedisPy, Cashews, Aiocache) if place == "redis" else (Cashews, Aiocache):
@@ -210,10 +211,11 @@ async def _mix(url: str, lengths: Lengths) -> list[Record]:
         cache = await stack.enter_async_context(CacheManager(f"{url}?timeout={_DEADLINE}"))
         by_hand = caches.by_hand(url)
         stack.push_async_callback(by_hand.close)
-        for number in range(50):
-            await cache.set(search.key(query_hash=f"small{number}"), document)
-            await cache.set(search.key(query_hash=f"large{number}"), large)
-        await cache.set(session, {f"field{number}": number for number in range(10)})
+        async with CacheManager(f"{url}?timeout={_PATIENCE}") as patient:
+            for number in range(50):
+                await patient.set(search.key(query_hash=f"small{number}"), document)
+                await patient.set(search.key(query_hash=f"large{number}"), large)
+            await patient.set(session, {f"field{number}": number for number in range(10)})
         counter = limit.key(ip_address="127.0.0.1")
 
         def call(of: Any, chance: random.Random) -> tuple[bool, Callable[[], Awaitable[object]]]:
@@ -260,7 +262,8 @@ async def _silence(port: int, lengths: Lengths) -> list[Record]:
     with fault_proxy(port) as proxy:
         async with CacheManager(f"{proxy.url}?timeout={_DEADLINE}") as cache:
             key = FAMILIES["search_results"].key(query_hash="silence")
-            await cache.set(key, caches.document(1000))
+            async with CacheManager(f"{proxy.url}?timeout={_PATIENCE}") as patient:
+                await patient.set(key, caches.document(1000))
             chance = random.Random(1)
             healthy, silent = (_Load(lambda: (True, lambda: cache.get(key)), chance) for _ in range(2))
             await healthy.run(lengths.silence / 2)

@@ -20,6 +20,7 @@ from dal.repositories.chat import (
 )
 from dal.transaction import Transaction
 from tests.chat.samples import NOW, NOWHERE, OTHER, SESSION
+from tests.systems.moments import is_now
 
 OLD = datetime(2020, 2, 29, 12, tzinfo=UTC)
 COUNTS = {
@@ -27,11 +28,6 @@ COUNTS = {
     "versions": "SELECT count(*) FROM versions",
     "token_usage": "SELECT count(*) FROM token_usage",
 }
-
-
-def is_present(moment: datetime) -> bool:
-    """Say that *moment* is about now."""
-    return abs(datetime.now(UTC) - moment) < timedelta(minutes=1)
 
 
 async def fill(db: DatabaseManager, session_id: UUID, rows: int) -> None:
@@ -62,7 +58,7 @@ async def test_new_session(sessions: SessionRepository) -> None:
     """A session begins with the present as its times, without a version, and is found by its id."""
     made = await sessions.create("Title")
     assert (made.title, made.current_version, made.version_count) == ("Title", 0, 0)
-    assert is_present(made.created_at)
+    assert is_now(made.created_at)
     assert made.updated_at == made.created_at
     assert await sessions.get(made.id) == made
 
@@ -94,9 +90,9 @@ async def test_rows_of_hand_get_their_defaults(db: DatabaseManager, session: Ses
     await VersionRepository(db).add(session.id, "<p></p>")
     whole = await SessionRepository(db).whole(session.id)
     assert whole is not None
-    assert is_present(whole.messages[0].timestamp)
-    assert is_present(whole.token_usage[0].timestamp)
-    assert is_present(whole.versions[0].created_at)
+    assert is_now(whole.messages[0].timestamp)
+    assert is_now(whole.token_usage[0].timestamp)
+    assert is_now(whole.versions[0].created_at)
     assert whole.versions[0].description is None
 
 
@@ -107,7 +103,7 @@ async def test_rename_moves_updated_at(db: DatabaseManager, sessions: SessionRep
     renamed = await sessions.get(SESSION)
     assert renamed is not None
     assert (renamed.title, renamed.created_at) == ("New", OLD)
-    assert is_present(renamed.updated_at)
+    assert is_now(renamed.updated_at)
 
 
 async def test_version_moves_updated_at(
@@ -118,7 +114,7 @@ async def test_version_moves_updated_at(
     await versions.add(SESSION, "<p></p>")
     changed = await sessions.get(SESSION)
     assert changed is not None
-    assert is_present(changed.updated_at)
+    assert is_now(changed.updated_at)
 
 
 async def test_last_change_first(db: DatabaseManager, sessions: SessionRepository) -> None:

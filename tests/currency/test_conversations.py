@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -11,6 +10,7 @@ from dal.database import DatabaseManager
 from dal.models.currency import Conversation
 from dal.repositories.currency import ConversationRepository
 from tests.currency.samples import DAY, NOW, conversation
+from tests.systems.moments import is_now
 
 
 async def test_row_comes_back_as_it_was_given(conversations: ConversationRepository) -> None:
@@ -22,7 +22,7 @@ async def test_row_comes_back_as_it_was_given(conversations: ConversationReposit
     assert stored.model_dump(exclude={"id", "created_at"}) == given.model_dump()
     assert stored.user_params is not None
     assert stored.user_params["risk"] == "moderate"
-    assert abs(datetime.now(UTC) - stored.created_at) < timedelta(minutes=10)
+    assert is_now(stored.created_at)
     assert await conversations.get(stored.id) == stored
 
 

@@ -13,6 +13,7 @@ from dal.errors import CheckViolation, DataError, ParameterError
 from dal.models.currency import NewPrediction, PredictionHistory
 from dal.repositories.currency import PredictionHistoryRepository
 from tests.currency.samples import DAY, NOW, prediction
+from tests.systems.moments import is_now
 
 LATER = NOW + 400 * DAY
 
@@ -71,7 +72,7 @@ class TestEvaluation:
         assert found is not None
         assert (found.actual_rate, found.evaluation_time, found.due_time) == (Decimal("0.86"), LATER, None)
         assert found.updated_at is not None
-        assert abs(datetime.now(UTC) - found.updated_at) < timedelta(minutes=10)
+        assert is_now(found.updated_at)
         assert found.created_at == stored.created_at
 
     async def test_not_before_it_is_due(self, predictions: PredictionHistoryRepository) -> None:

@@ -27,6 +27,7 @@ from dal.models.currency import (
 )
 from dal.settings import LoggingSettings, LogLevel
 from tests.currency.samples import NOW, conversation, entry, prediction, run
+from tests.systems.moments import is_now
 
 ACCEPTED: list[tuple[str, Any, list[object]]] = [
     ("currency pair", CurrencyPair, ["USD/EUR", "JPY/USD", "XAU/CHF"]),
@@ -137,7 +138,7 @@ def test_clock_is_the_present_unless_given(make: Any) -> None:
     del given[column]
     present = getattr(type(make())(**given), column)
     assert present.tzinfo is UTC
-    assert abs(datetime.now(UTC) - present) < timedelta(minutes=10)
+    assert is_now(present)
     there = NOW.astimezone(timezone(timedelta(hours=5, minutes=30)))
     assert getattr(make(**{column: there}), column).isoformat() == NOW.isoformat()
 

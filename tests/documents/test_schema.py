@@ -11,8 +11,9 @@ import pytest
 from tests.documents.samples import ROWS, digest, insert
 from tests.systems.engines import Plain
 from tests.systems.fixtures import Databases
+from tests.systems.moments import is_now
 from tests.systems.registry import ENGINES, SYSTEMS
-from tests.systems.test_schema import clock, is_now
+from tests.systems.test_schema import clock
 
 
 @pytest.fixture(params=ENGINES)

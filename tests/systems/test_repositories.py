@@ -7,7 +7,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, is_dataclass
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from importlib import import_module
@@ -22,6 +21,7 @@ from dal.database import DatabaseManager
 from dal.executor import Executor
 from tests.systems.calls import Call
 from tests.systems.fixtures import NewDatabase
+from tests.systems.moments import is_now
 from tests.systems.registry import ENGINES, SERVERS, SYSTEMS, System
 
 every_system = pytest.mark.parametrize("system", SYSTEMS.values(), ids=repr)
@@ -102,17 +102,13 @@ def described(value: Any, own: Mapping[str, str]) -> Any:
         return repr(value)
     kind = type(value).__name__
     return kind, {
-        name: "the present" if name in CLOCKS and is_present(item) else described(item, own)
+        name: "the present" if name in CLOCKS and is_now(item) else described(item, own)
         for name, item in fields.items()
         if f"{kind}.{name}" not in own
     }
 
 
 CLOCKS = {"created_at", "updated_at"}
-
-
-def is_present(value: object) -> bool:
-    return isinstance(value, datetime) and abs(datetime.now(UTC) - value) < timedelta(minutes=10)
 
 
 def repositories(system: System) -> dict[str, type]:

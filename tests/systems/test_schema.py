@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.systems.engines import Plain, Table
 from tests.systems.fixtures import Databases, NewDatabase, Schemas, prepared
+from tests.systems.moments import is_now
 from tests.systems.registry import BASE, ENGINES, SYSTEMS, System, schema
 
-BEGUN = datetime.now(UTC)
 TIME = "2026-01-02T03:04:05.678901Z"
 NO_TIMES = [
     "2026-01-02 03:04:05",
@@ -175,12 +175,6 @@ def clock(database: Plain, table: str, column: str) -> datetime | None:
         value = datetime.fromisoformat(value)
     assert value is None or isinstance(value, datetime)
     return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
-
-
-def is_now(moment: datetime | None) -> bool:
-    """True for a moment since these tests were begun, to the minute."""
-    minute = timedelta(minutes=1)
-    return moment is not None and BEGUN - minute < moment < datetime.now(UTC) + minute
 
 
 @every_table

@@ -89,7 +89,7 @@ async def test_answer_is_stored_before_an_older_transaction_changes_a_document(
         async with db.transaction() as tx:
             assert await tx.fetch_value("SELECT count(*) FROM documents") == 0
             searching = ProcessedDocumentRepository(db.outside(), cache)
-            answer = await asyncio.wait_for(searching.search("word"), 20)
+            answer = await asyncio.wait_for(searching.search("word"), 60)
             assert answer.results == []
             await ProcessedDocumentRepository(tx, cache).save(document(text="word"))
         changed = True

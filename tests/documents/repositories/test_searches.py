@@ -109,10 +109,14 @@ class TestSearch:
         self, file: Path, settings: Settings, caplog: pytest.LogCaptureFixture
     ) -> None:
         """While another process writes without end, a search still answers."""
-        quick = settings.model_copy(
-            update={"database": settings.database.model_copy(update={"timeout": 0.3})}
-        )
-        async with DatabaseManager(f"sqlite:///{file}", settings=quick) as db:
+
+        class Hasty(DatabaseManager):
+            async def execute(self, query: Any, params: Any = (), *, timeout: float | None = None) -> int:
+                if query is QUERIES.put_search:
+                    timeout = 0.3
+                return await super().execute(query, params, timeout=timeout)
+
+        async with Hasty(f"sqlite:///{file}", settings=settings) as db:
             await ProcessedDocumentRepository(db).save(document(text="word"))
             with closing(sqlite3.connect(file, isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")
