@@ -34,8 +34,8 @@ import pytest
 from tests.engine_cases import CASES, Place
 from tests.mutations.table import CLAIMS, ENGINES, ROOT, TABLE, Mutation, NotApplicable, mutations
 
-TEST_SECONDS = 15  # for one test, which a mutation may make wait for ever
-RUN_SECONDS = 180  # for all tests of one mutation, clean-up included
+TEST_SECONDS = 60  # for one test, which a mutation may make wait for ever
+RUN_SECONDS = 600  # for all tests of one mutation, clean-up included
 
 Places = Mapping[str, Place]
 Wanted = Mapping[str, frozenset[str]]

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.mutations.table import ROOT
 
 TABLE = """
@@ -44,6 +46,7 @@ claim = "test_verbs.py::test_a_second_row_is_an_error"
 """
 
 
+@pytest.mark.timeout(2100)
 def test_the_report_says_what_became_of_each(tmp_path: Path) -> None:
     """And the exit code is 0 only if all were killed."""
     table = tmp_path / "table.toml"
@@ -65,7 +68,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-B", ROOT / "scripts" / "mutations.py", "--engine", "sqlite", *arguments],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=1000,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
 
