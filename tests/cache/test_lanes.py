@@ -274,8 +274,14 @@ class TestDeadline:
         set_patience(store, conftest.PATIENT)
         assert await store.get("a") == b"a"
 
+    @pytest.mark.parametrize("late", [0.002, 60])
     async def test_a_loop_that_stood_still_is_no_reason_to_fail(
-        self, opened: Opened, direct: Redis, any_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+        self,
+        opened: Opened,
+        direct: Redis,
+        any_server: RedisServer,
+        monkeypatch: pytest.MonkeyPatch,
+        late: float,
     ) -> None:
         """Replies that came while other code held the loop are taken, though the deadline has passed."""
         store = opened(f"{any_server.url}{PATIENT}")
@@ -287,11 +293,28 @@ class TestDeadline:
             await asyncio.sleep(0)
         # Here other code holds the loop, until the reply has come and the deadline has passed.
         assert select.select([lane._wire._writer.get_extra_info("socket")], [], [], 60)[0]
-        loop = asyncio.get_running_loop()
-        time_of_the_loop = loop.time
-        monkeypatch.setattr(loop, "time", lambda: time_of_the_loop() + 2 * conftest.PATIENT)
+        now = lane.deadline + late
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
         assert not call.done()
         assert await call == b"a"
+
+    @pytest.mark.parametrize("late", [0.002, 60])
+    async def test_lateness_is_not_told_as_a_lost_connection(
+        self, opened: Opened, direct: Redis, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, late: float
+    ) -> None:
+        """However late the loop itself is, a caller learns that the server did not answer."""
+        store = opened(f"{proxy.url}{PATIENT}")
+        await _answered(store)
+        proxy.tell("freeze")
+        call = asyncio.ensure_future(store.set("a", b"a", 60))
+        await all_sent(store)
+        lane: Any = store._lanes().of("a", {})
+        now = lane.deadline + late
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+        with pytest.raises(CacheUnavailable, match="did not answer SET within"):
+            await call
+        monkeypatch.undo()
+        proxy.tell("thaw")
 
     async def test_a_full_line_turns_callers_away(
         self, opened: Opened, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch

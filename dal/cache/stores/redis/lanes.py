@@ -120,11 +120,11 @@ class Lane:
         self._breaker.failed(str(error))
 
     def expire(self) -> None:
-        """Drop the connection: a batch was not answered in time."""
-        if self.loop.time() - self.deadline > _STALL:
-            _after_steps(self.loop, 2 * _STEPS, self._drop_if_late, self.deadline)
-        else:
-            self._wire.drop()
+        """Drop the connection: a batch was not answered in time.
+
+        Its last command may have been late alone, and be waiting for what has arrived to be read.
+        """
+        _after_steps(self.loop, 2 * _STEPS, self._drop_if_late, self.deadline)
 
     def _drop_if_late(self, deadline: float) -> None:
         if self._sent and self.deadline == deadline:
