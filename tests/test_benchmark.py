@@ -37,7 +37,7 @@ PROFILE = Profile(
 )  # fmt: skip
 
 # The drivers of other libraries warn, block and start threads as they like.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 
 
 def test_percentiles_are_values_that_occurred() -> None:

@@ -97,6 +97,7 @@ async def until(happened: Callable[[], object]) -> None:
 
 async def all_sent(store: Any) -> None:
     """Wait until every call of a store has been sent to its server, and one is not answered yet."""
+    await asyncio.sleep(0)  # a call that was just begun is now in line
     lanes = store._lanes()._lanes
     await until(lambda: any(lane._sent for lane in lanes) and not any(lane._waiting for lane in lanes))
 

@@ -34,6 +34,8 @@ from tests.cache.conftest import Clock, all_sent, client_of, ended_in_time, set_
 from tests.cache.faults import FaultProxy
 from tests.servers import RedisServer
 
+pytestmark = pytest.mark.timeout(600)  # some wait for a minute where the machine is busy
+
 LANES = 3
 PATIENT = f"?timeout={conftest.PATIENT}"
 SOON = 0.05  # seconds; only where no answer is to come

@@ -56,6 +56,7 @@ WHOLE_TABLE = re.compile(r"SCAN|Seq Scan|\bALL\b|Sort|filesort|TEMP B-TREE")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_large_session(
     db: DatabaseManager,
     sessions: SessionRepository,

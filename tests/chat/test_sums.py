@@ -9,6 +9,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from dal.database import DatabaseManager
 from dal.models.chat import Session
 from dal.queries import Query
@@ -61,6 +63,7 @@ def totals(rows: list[Row], part: Callable[[Row], str]) -> dict[str, Row]:
     }
 
 
+@pytest.mark.timeout(600)
 async def test_a_hundred_thousand_rows(
     db: DatabaseManager, sessions: SessionRepository, usage: TokenUsageRepository, session: Session
 ) -> None:

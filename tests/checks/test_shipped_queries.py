@@ -38,6 +38,7 @@ def models() -> dict[str, type]:
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.timeout(600)
 async def test_marks_are_proven_and_no_read_lacks_one(
     system: str, new_url: NewUrl, settings: Settings
 ) -> None:

@@ -44,6 +44,7 @@ def rate(chance: random.Random) -> Decimal:
     return Decimal(chance.randrange(1, 10 ** chance.randint(1, 14))).scaleb(-8)
 
 
+@pytest.mark.timeout(600)
 async def test_a_hundred_thousand_rows(
     db: DatabaseManager, predictions: PredictionHistoryRepository, load: Query[None]
 ) -> None:

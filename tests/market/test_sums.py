@@ -55,6 +55,7 @@ def bars(count: int, chance: random.Random, digits: int = 9) -> list[NewDailyDat
     return found
 
 
+@pytest.mark.timeout(600)
 async def test_a_hundred_thousand_rows(db: DatabaseManager) -> None:
     """Bars that were loaded in bulk have the sums that Python makes of them."""
     loaded = bars(100_000, random.Random(1))

@@ -252,6 +252,7 @@ class TestApply:
         assert checkout.database.catalog() == {}
 
     @pytest.mark.slow
+    @pytest.mark.timeout(900)
     def test_each_step_down_and_up(
         self, checkout: Checkout, catalog: dict[str, object], system: System
     ) -> None:
