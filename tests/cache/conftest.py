@@ -15,6 +15,7 @@ import pytest
 from redis.asyncio import Redis
 
 from dal.cache import FAMILIES, CacheManager, KeyFamilies
+from dal.cache.near import NearStore
 from dal.cache.stores.base import Store
 from dal.cache.stores.memory import MemoryStore
 from tests.servers import RedisServer, ValkeyServer, missing
@@ -65,8 +66,13 @@ def store_of(cache: CacheManager) -> Store:
     return cache._parts.store
 
 
+def _behind_copies(store: Any) -> Any:
+    return store._store if isinstance(store, NearStore) else store
+
+
 def set_patience(store: Any, seconds: float) -> None:
     """Let calls to a server that begin from now on wait so long for its answer."""
+    store = _behind_copies(store)
     store._timeout = seconds
     if store._traffic is not None:
         store._traffic.breaker._timeout = seconds
@@ -98,7 +104,7 @@ async def until(happened: Callable[[], object]) -> None:
 async def all_sent(store: Any) -> None:
     """Wait until every call of a store has been sent to its server, and one is not answered yet."""
     await asyncio.sleep(0)  # a call that was just begun is now in line
-    lanes = store._lanes()._lanes
+    lanes = _behind_copies(store)._lanes()._lanes
     await until(lambda: any(lane._sent for lane in lanes) and not any(lane._waiting for lane in lanes))
 
 
