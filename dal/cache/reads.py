@@ -92,7 +92,7 @@ class Reader:
         try:
             if family.type == "hash":
                 fields = await self._store.get_hash(key)
-                return None if fields is None else codec.decode_fields(family, fields)
+                return None if fields is None else await codec.decode_fields(family, fields)
             data = await self._store.get(key)
             return None if data is None else await codec.decode(family, data)
         except (codec.Unreadable, WrongType) as error:
