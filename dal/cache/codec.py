@@ -354,7 +354,7 @@ def _typed(family: KeyFamily, value: Any, data: bytes) -> Any:
     try:
         return family.adapter.validate_json(data)
     except Exception:  # a validator may raise what it likes, and its text shows the value
-        raise Unreadable("it does not fit the model of its family") from None
+        raise Unreadable(f"it does not fit {family.model}") from None
 
 
 def _refuse(family: KeyFamily, flaw: str | None) -> None:

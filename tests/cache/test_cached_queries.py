@@ -21,7 +21,9 @@ from redis.asyncio import Redis
 
 from dal.cache import FAMILIES, CacheManager, KeyFamilies, KeyFamily
 from dal.cache.families import MAX_NEAR, TABLE_PREFIX
-from dal.cache.stores.base import FENCE
+from dal.cache.stores.base import FENCE, Store
+from dal.cache.stores.redis import RedisStore
+from dal.cache.stores.redis.lanes import Command
 from dal.cache.tables import FENCE_SECONDS, UNKNOWN_SECONDS
 from dal.database import DatabaseManager
 from dal.errors import (
@@ -251,6 +253,32 @@ class Gate:
         delattr(self._store, self._name)
 
 
+class Trips:
+    """Counts how often a caller sends something to the server after it has waited for something."""
+
+    def __init__(self, store: Store) -> None:
+        assert isinstance(store, RedisStore)
+        self.count = 0
+        self._waits = 0
+        traffic = store._lanes()
+        for lane in traffic._lanes:
+            lane.submit = self._counted(lane.submit)  # type: ignore[method-assign]
+
+    def _counted(self, submit: Callable[..., Command]) -> Callable[..., Command]:
+        def counted(*arguments: Any, **named: Any) -> Command:
+            if not self._waits:
+                self.count += 1
+            self._waits += 1
+            command = submit(*arguments, **named)
+            command.future.add_done_callback(self._answered)
+            return command
+
+        return counted
+
+    def _answered(self, _: object) -> None:
+        self._waits -= 1
+
+
 async def by_savepoint(db: DatabaseManager, queries: Queries) -> None:
     async with db.transaction() as tx, tx.transaction() as inner:
         await inner.execute(queries.add_one)
@@ -383,7 +411,80 @@ async def test_what_cannot_be_read_back_is_loaded(
             await db.execute(statement)
         for _ in range(2):
             assert await db.fetch_one(queries.odd) == Odd(n=0)
-    assert "query odd" in caplog.text
+        assert cache.stats()["ai_evaluation"].loads == 2
+    assert caplog.text.count("Odd") == 1
+
+
+AGED = KeyFamilies(
+    [KeyFamily("aged", "aged:{query}", "string", "json", 600, refresh_ahead=True, stale_for=60), *PLAIN]
+)
+
+
+@pytest.mark.parametrize("family", ["plain", "aged"])
+async def test_a_hit_is_one_trip(
+    redis_server: RedisServer, redis_url: str, url: str, tmp_path: Path, family: str
+) -> None:
+    """Generations, answer and what is left of it are asked for before anything has come back."""
+    async with pair_on(url, redis_url, tmp_path, family=family, families=AGED) as pair:
+        assert await pair.is_kept()
+        trips = Trips(store_of(pair.other_cache))
+        async with Redis(port=redis_server.port) as client:
+            await client.config_resetstat()
+            for _ in range(10):
+                await pair.read()
+            commands = await client.info("commandstats")
+        asked = {
+            name: commands[f"cmdstat_{name}"]["calls"]
+            for name in ("mget", "get", "pttl")
+            if f"cmdstat_{name}" in commands
+        }
+        assert trips.count == 10
+        assert asked.pop("mget") in (10, 20)  # one, or one for each lane
+        assert asked == ({} if family == "plain" else {"get": 10, "pttl": 10})
+
+
+@pytest.mark.parametrize("family", ["aged", "plain"])
+async def test_any_hit_is_one_trip(redis_url: str, family: str) -> None:
+    """The same of get_or_load and of get."""
+
+    async def load() -> int:
+        return 1
+
+    async with CacheManager(redis_url, families=AGED) as cache:
+        key = f"{family}:a"
+        await cache.get_or_load(key, load)
+        trips = Trips(store_of(cache))
+        for count in range(5):
+            assert (await cache.get_or_load(key, load)).state == "hit"
+            assert await cache.get(key) == 1
+            assert trips.count == 2 * (count + 1)
+
+
+async def test_an_aged_answer_is_loaded_anew_before_it_ends(
+    pair_of_aged: Pair, redis_server: RedisServer
+) -> None:
+    """A hit that is near its end begins the load of the next one, and waits for nothing."""
+    pair = pair_of_aged
+    assert await pair.read() == 0
+    await pair.writer.execute(BEHIND)
+    async with Redis(port=redis_server.port) as client:
+        [key] = [key async for key in client.scan_iter("aged:*")]
+        await client.pexpire(key, 60_000 + 1000)  # a second before it is stale
+
+        assert await pair.read() == 0
+        async with asyncio.timeout(30):
+            while await pair.read() != 100:
+                await asyncio.sleep(0.001)
+        await client.pexpire(key, 60_000 - 1000)  # stale
+    await pair.writer.execute(BEHIND)
+    assert await pair.read() == 200
+    assert pair.other_cache.stats()["aged"].refreshed == 1
+
+
+@pytest.fixture
+async def pair_of_aged(url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Pair]:
+    async with pair_on(url, redis_url, tmp_path, family="aged", families=AGED) as found:
+        yield found
 
 
 async def test_a_write_of_another_table_leaves_an_answer(pair: Pair) -> None:
