@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Awaitable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
 
 import pytest
 
 from dal.cache import FAMILIES, CacheManager, KeyFamilies, KeyFamily, deletions
 from dal.errors import CacheOverloaded, CacheUnavailable
-from tests.cache.conftest import RedisBackend
+from tests.cache.conftest import RedisBackend, store_of
 from tests.servers import RedisServer, free_port
 
 T = TypeVar("T")
@@ -196,7 +195,20 @@ async def test_rate_limit_is_exact_again(freezable: CacheManager, redis_server: 
 async def test_deletion_that_fails_raises_and_is_repeated(
     freezable: CacheManager, redis: RedisBackend, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Frozen, deleted, thawed: this process never reads the old value, and Redis loses it within a second."""
+    """Frozen, deleted, thawed: this process never reads the old value, and Redis loses it.
+
+    What Redis has answered is not repeated again. test_deletions.py counts how soon it comes.
+    """
+    done = 0
+    store: Any = store_of(freezable)
+    delete = store.delete_with_leases
+
+    async def counted(keys: Any) -> None:
+        nonlocal done
+        await delete(keys)
+        done += 1
+
+    store.delete_with_leases = counted
     await redis.cache.set(KEY, "old")
     assert await freezable.get(KEY) == "old"
     caplog.set_level(logging.WARNING)
@@ -209,13 +221,12 @@ async def test_deletion_that_fails_raises_and_is_repeated(
         assert (await freezable.get_or_load(KEY, Source(0))).value == 1
     finally:
         redis_server.thaw()
-    thawed = time.monotonic()
-    assert await freezable.get(KEY) is None
-    async with asyncio.timeout(5):
-        while await redis.raw(KEY) is not None:
+    assert await _patiently(lambda: freezable.get(KEY)) is None
+    assert await redis.raw(KEY) is None
+    async with asyncio.timeout(30):
+        while "all queued deletions have reached" not in caplog.text:
             await asyncio.sleep(0.01)
-    assert time.monotonic() - thawed < 3  # 1 s where nothing else runs
-    await asyncio.sleep(0.6)
+    assert done in (1, 2)  # the read's own, and the repetition if both were under way
     said = [record.getMessage() for record in caplog.records if record.name == deletions.__name__]
     assert said == [
         "a deletion did not reach the cache's store; it is repeated until it does",
@@ -320,3 +331,12 @@ async def _answer(call: Awaitable[T]) -> T | None:
         return await call
     except CacheUnavailable:
         return None
+
+
+async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Call until the store answers: on a busy machine calls may fail for a moment after it is back."""
+    while True:
+        try:
+            return await call()
+        except CacheUnavailable:
+            await asyncio.sleep(0.01)
