@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from redis.asyncio import Redis
 from dal.cache import FAMILIES, CacheManager, KeyFamilies
 from dal.cache.stores.base import Store
 from dal.cache.stores.memory import MemoryStore
+from tests.engine_cases import EngineCase, Place
 from tests.servers import RedisServer, ValkeyServer, missing
 
 DAY = 86_400
@@ -170,3 +172,17 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     file.write_text(file.read_text() + Path(f"{file}.crt").read_text())
     return file
+
+
+@pytest.fixture(scope="session")
+def places() -> Iterator[Callable[[EngineCase], Place]]:
+    """Starts the server of an engine when its first test comes."""
+    with ExitStack() as servers:
+        started: dict[str, Place] = {}
+
+        def of(case: EngineCase) -> Place:
+            if case.name not in started:
+                started[case.name] = servers.enter_context(case.open())
+            return started[case.name]
+
+        yield of
