@@ -498,17 +498,15 @@ async def test_a_write_cancelled_before_it_began_leaves_no_fence(pair: Pair) -> 
     assert await pair.read() == 0
 
 
-async def test_outcome_unknown_leaves_the_fence(
-    places: Callable[[EngineCase], Place], redis_url: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("case", [POSTGRESQL_18, MARIADB], ids=lambda case: case.name)
+async def test_outcome_unknown_leaves_the_fence(case: EngineCase, redis_url: str, tmp_path: Path) -> None:
     """The answer to COMMIT is lost on the way: the change may be there, and is seen if it is."""
-    url = places(POSTGRESQL_18).empty(tmp_path)
-    with POSTGRESQL_18.server() as server, server.database() as name:  # type: ignore[misc]
+    with case.server() as server, server.database() as name:  # type: ignore[misc]
         url = server.url(name)
         async with Proxy(server.port) as proxy:
             behind = url.replace(f":{server.port}/", f":{proxy.port}/")
             assert behind != url
-            async with pair_on(url, redis_url, tmp_path, case=POSTGRESQL_18, writer_url=behind) as pair:
+            async with pair_on(url, redis_url, tmp_path, case=case, writer_url=behind) as pair:
                 await pair.read()
                 proxy.lose_answer_to(b"COMMIT")
                 with pytest.raises(OutcomeUnknown):
