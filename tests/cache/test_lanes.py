@@ -269,18 +269,37 @@ class TestDeadline:
             await store.get("a")
         assert await store.get("a") == b"a"
 
+    @pytest.mark.parametrize("late", [0.007, 0.011, 0.013, 0.2])
     async def test_a_loop_that_stood_still_is_no_reason_to_fail(
-        self, opened: Opened, direct: Redis, any_server: RedisServer
+        self, opened: Opened, direct: Redis, any_server: RedisServer, late: float
     ) -> None:
         """Replies that came while other code held the loop are taken, though the deadline has passed."""
-        store = opened(f"{any_server.url}{IMPATIENT}")
+        store = opened(f"{any_server.url}?timeout=0.5")
         await _answered(store)
         await direct.set("a", b"a")
         call = asyncio.ensure_future(store.get("a"))
         for _ in range(3):
             await asyncio.sleep(0)
-        time.sleep(0.2)  # noqa: ASYNC251  # what the test is about
+        time.sleep(0.5 + late)  # noqa: ASYNC251  # what the test is about
         assert await call == b"a"
+
+    @pytest.mark.parametrize("late", [0.007, 0.011, 0.013, 0.2])
+    async def test_a_loop_that_stood_still_blames_no_connection(
+        self, opened: Opened, direct: Redis, any_server: RedisServer, late: float
+    ) -> None:
+        """A call that has no reply is too late, however late the loop is; its connection was not lost."""
+        store = opened(f"{any_server.url}?timeout=0.2")
+        await _answered(store)
+        any_server.freeze()
+        try:
+            call = asyncio.ensure_future(store.set("a", b"a", 60))
+            for _ in range(3):
+                await asyncio.sleep(0)
+            time.sleep(0.2 + late)  # noqa: ASYNC251  # what the test is about
+            with pytest.raises(CacheUnavailable, match=r"within 0\.2 s"):
+                await call
+        finally:
+            any_server.thaw()
 
     async def test_a_full_line_turns_callers_away(
         self, opened: Opened, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch

@@ -120,11 +120,8 @@ class Lane:
         self._breaker.failed(str(error))
 
     def expire(self) -> None:
-        """Drop the connection: a batch was not answered in time."""
-        if self.loop.time() - self.deadline > _STALL:
-            _after_steps(self.loop, 2 * _STEPS, self._drop_if_late, self.deadline)
-        else:
-            self._wire.drop()
+        """Drop the connection if a batch was not answered in time, once all calls in it have expired."""
+        _after_steps(self.loop, 2 * _STEPS, self._drop_if_late, self.deadline)
 
     def _drop_if_late(self, deadline: float) -> None:
         if self._sent and self.deadline == deadline:
