@@ -39,7 +39,6 @@ class Reader:
         self._store = store
         self._deletions = deletions
         self._statistics = statistics
-        self._logged: set[tuple[str, str]] = set()
 
     async def find(self, family: KeyFamily, key: str) -> Found | None:
         """Return the single value under *key*, stale or not, None if there is none."""
@@ -120,6 +119,5 @@ class Reader:
     def count_unreadable(self, family: KeyFamily, error: Exception) -> None:
         """Count a value that counts as a miss; the first of its family and reason is a line in the log."""
         self._statistics[family.name].unreadable += 1
-        if (family.name, str(error)) not in self._logged:
-            self._logged.add((family.name, str(error)))
+        if self._statistics.is_new_reason(family.name, str(error)):
             _log.warning("key family %s: what lies under a key counts as a miss: %s", family.name, error)

@@ -125,6 +125,7 @@ class Trips:
     """Counts how often a caller sends something to the server after it has waited for something."""
 
     def __init__(self, store: Store) -> None:
+        store = getattr(store, "_store", store)  # behind the copies in the process
         assert isinstance(store, RedisStore)
         self.count = 0
         self._waits = 0
