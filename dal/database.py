@@ -97,6 +97,11 @@ class DatabaseManager(Executor):
         self._lock = asyncio.Lock()
         self._lock_loop: asyncio.AbstractEventLoop | None = None
 
+    @property
+    def caches_queries(self) -> bool:
+        """Whether it was given ``cache=``, so that answers to queries with a header ``cache`` are kept."""
+        return self._cached is not None
+
     async def connect(self) -> None:
         """Open the connections; does nothing if they are open.
 

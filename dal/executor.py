@@ -48,6 +48,11 @@ class Executor(ABC):
 
     _engine: Engine
 
+    @property
+    def caches_queries(self) -> bool:
+        """Whether the headers of queries that speak of the cache count."""
+        return False
+
     # Here and below a plain function that hands an awaitable on costs a call less than a coroutine does.
     @abstractmethod
     def _run(

@@ -161,13 +161,20 @@ def checked_decimal(value: Decimal, scale: int) -> Decimal:
 MAX_JSON_DEPTH = 128  # orjson writes 254 at most
 MAX_JSON_ITEMS = 8 * 1024 * 1024  # of one level: shared parts may make a small value a huge text
 
+TOO_MANY_ITEMS = "too many items"
+"""The flaw of a value that has more items than were asked for."""
 
-def flaw_of_json(value: Any, levels: int = MAX_JSON_DEPTH) -> str | None:
+
+def flaw_of_json(value: Any, levels: int = MAX_JSON_DEPTH, items: int = MAX_JSON_ITEMS) -> str | None:
     """Return why *value* is no JSON that everybody reads alike, None if it is.
 
     Refused is what some JSON library would refuse, change, or write in its own way: other types, keys
     that are no text, NaN, integers beyond 64 bits. Goes down level by level, so that neither a cycle nor
     shared parts can make it run away.
+
+    Args:
+        levels: How deep it may be.
+        items: How many one level may have; beyond, the answer is `TOO_MANY_ITEMS`.
     """
     level = [value]
     for _ in range(levels):
@@ -189,8 +196,8 @@ def flaw_of_json(value: Any, levels: int = MAX_JSON_DEPTH) -> str | None:
             elif kind not in (str, bool, NoneType):
                 known = "dict, list, str, int, float, bool and None"
                 return f"a value of type {kind.__name__} is no JSON; JSON has {known}"
-            if len(inner) > MAX_JSON_ITEMS:
-                return f"more than {MAX_JSON_ITEMS} items"
+            if len(inner) > items:
+                return TOO_MANY_ITEMS
         if not inner:
             return None
         level = inner

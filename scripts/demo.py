@@ -84,9 +84,10 @@ async def run(database: DatabaseSettings, cache_url: str, downloads: Path, scree
     """Bring the database up to date, say on what all runs, and take the tour."""
     settings = Settings(database=database, cache=CacheSettings(url=SecretStr(cache_url)))
     applied = await migrate(settings.database.resolved_url())
-    db = DatabaseManager(queries=QUERIES, settings=settings)
     cache = CacheManager(settings=settings)
-    async with db, cache:
+    db = DatabaseManager(queries=QUERIES, settings=settings)
+    caching = DatabaseManager(queries=QUERIES, settings=settings, cache=cache)
+    async with cache, db, caching:
         await cache.get(FAMILIES["config_system"].key(version="1.0"))  # raises if the server is away
         screen.heading("dal, with real documents, prices and rates")
         screen.table(
@@ -100,7 +101,7 @@ async def run(database: DatabaseSettings, cache_url: str, downloads: Path, scree
                 ("cache", cache),
             ],
         )
-        await Tour(db, cache, screen, downloads).run()
+        await Tour(db, caching, cache, screen, downloads).run()
 
 
 async def engine_version(db: DatabaseManager, database: DatabaseSettings) -> str:

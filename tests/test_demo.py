@@ -262,7 +262,7 @@ async def test_measured_queries_find_rows(database: Path, first: Run, settings: 
     assert first.returncode == 0
     async with DatabaseManager(f"sqlite:///{database}", queries=QUERIES, settings=settings) as db:
         repository = ProcessedDocumentRepository(db)
-        part = tour.Tour(db, CacheManager(), Screen(), DOWNLOADS)
+        part = tour.Tour(db, db, CacheManager(), Screen(), DOWNLOADS)
         documents = [
             document
             for content in await part.content.by_status("processed", page_size=1000)
@@ -283,7 +283,7 @@ async def test_too_few_distributions(
     url = f"sqlite:///{tmp_path}/demo.db"
     await migrate(url)
     async with DatabaseManager(url, queries=QUERIES, settings=settings) as db, CacheManager() as cache:
-        await tour.Tour(db, cache, screen, DOWNLOADS).ingest()
+        await tour.Tour(db, db, cache, screen, DOWNLOADS).ingest()
 
     assert screen.verdict(seconds=1) is False
     assert "at least 20 distributions are stored; they are 3" in capsys.readouterr().err

@@ -128,8 +128,7 @@ class Loads:
             found, is_away = await self._find(family, key)
             call = _Call(family, key, loader, ttl, is_away)
             if found is not None and found.fresh > 0:
-                statistics.hits += 1
-                self._refresh_if_due(call, found)
+                self.hit(family, key, loader, ttl, found)
                 return Loaded(found.value, "hit")
             failure = self._failures.find(key)
             if failure is not None and found is not None:
@@ -155,8 +154,25 @@ class Loads:
                 return Loaded(found.value, "stale")
             if outcome is None or (came_late and not outcome.is_for_all):
                 continue
-            value = outcome.value if outcome.data is None else await codec.decode(family, outcome.data)
-            return Loaded(value, outcome.state)
+            return Loaded(await self._own_value(family, outcome), outcome.state)
+
+    def hit(
+        self, family: KeyFamily, key: str, loader: Callable[[], Awaitable[Any]], ttl: int, found: Found
+    ) -> None:
+        """Count a read that *found* a fresh value, and load it anew in the background if it is time to."""
+        self._statistics[family.name].hits += 1
+        if family.refresh_ahead:
+            self._refresh_if_due(_Call(family, key, loader, ttl, False), found)
+
+    async def _own_value(self, family: KeyFamily, outcome: _Outcome) -> Any:
+        """A value for one caller, as a hit will give it; as it was loaded if no hit ever can."""
+        if outcome.data is None:
+            return outcome.value
+        try:
+            return await codec.decode(family, outcome.data)
+        except codec.Unreadable as error:
+            self._reader.count_unreadable(family, error)
+            return outcome.value
 
     def turn(self, family: KeyFamily) -> AbstractAsyncContextManager[None]:
         """A block in which one load of *family* may run while the store is away; see `Bulkheads.turn`."""
@@ -174,7 +190,7 @@ class Loads:
 
     def _refresh_if_due(self, call: _Call, found: Found) -> None:
         family = call.family
-        if not family.refresh_ahead or not is_due(found.fresh, call.ttl, self._load_times.of(family.name)):
+        if not is_due(found.fresh, call.ttl, self._load_times.of(family.name)):
             return
         failure = self._failures.find(call.key)
         if failure is None or failure.age >= family.retry_after:

@@ -183,7 +183,7 @@ class CacheManager:
         parts, family = self._use(key)
         seconds = _seconds(family, ttl)
         if family.type == "hash":
-            fields = codec.encode_fields(family, value)
+            fields = await codec.encode_fields(family, value)
             await parts.deletions.settle(key)
             await parts.store.set_hash(key, fields, seconds)
             return

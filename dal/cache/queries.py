@@ -33,7 +33,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -45,13 +44,12 @@ from uuid import UUID
 from dal.cache import codec
 from dal.cache.families import KeyFamily, is_ttl
 from dal.cache.manager import CacheManager
+from dal.cache.reads import Found
 from dal.engines.base import Call, Want
 from dal.errors import CacheError, ConfigurationError, QueryTimeout
 from dal.queries import Query
 
 T = TypeVar("T")
-
-_log = logging.getLogger(__name__)
 
 # Told apart by their repr. A query with other arguments is not cached.
 _PLAIN = frozenset((type(None), bool, int, float, str, bytes, datetime, date, time, timedelta, Decimal, UUID))
@@ -112,10 +110,12 @@ class CachedQueries:
             digest.update(repr(generations).encode())
             return family.key(**{family.parts[0]: digest.hexdigest()})
 
-        # Where the age of an answer counts, or a deletion is queued, `get_or_load` looks by itself.
-        looks_at_once = not (family.refresh_ahead or family.stale_for or parts.deletions)
         try:
-            generations, data = await parts.tables.look(query.reads, key_of if looks_at_once else None)
+            generations, kept = await parts.tables.look(
+                query.reads,
+                key_of if not parts.deletions else None,  # what is queued for the key comes first
+                with_left=family.refresh_ahead or bool(family.stale_for),
+            )
         except CacheError:
             parts.statistics[family.name].unavailable += 1
             if family.outage != "load":
@@ -124,20 +124,16 @@ class CachedQueries:
                 return await load()
         if generations is None:
             return await load()
-        if data is not None:
+        key, ttl = key_of(generations), query.cache.ttl or family.ttl
+        if kept is not None and (fresh := kept[1] - family.stale_for) > 0:
             try:
-                answer: list[Any] = await codec.decode(family, data)
+                answer: list[Any] = await codec.decode(family, kept[0])
             except codec.Unreadable:
                 pass  # `get_or_load` counts it
             else:
-                parts.statistics[family.name].hits += 1
+                parts.loads.hit(family, key, load, ttl, Found(answer, fresh))
                 return answer
-        ttl = query.cache.ttl or family.ttl
-        try:
-            loaded = await parts.loads.get_or_load(family, key_of(generations), load, ttl)
-        except codec.Unreadable:
-            _log.warning("query %s: its model does not take back its own JSON; nothing is kept", query.name)
-            return await load()
+        loaded = await parts.loads.get_or_load(family, key, load, ttl)
         rows: list[Any] = loaded.value
         return rows
 

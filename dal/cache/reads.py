@@ -50,7 +50,7 @@ class Reader:
                 return None
             return Found(await codec.decode(family, found[0]), found[1] - family.stale_for)
         except (codec.Unreadable, WrongType) as error:
-            self._count_unreadable(family, error)
+            self.count_unreadable(family, error)
             return None
 
     async def get(self, family: KeyFamily, key: str) -> Any | None:
@@ -92,11 +92,11 @@ class Reader:
         try:
             if family.type == "hash":
                 fields = await self._store.get_hash(key)
-                return None if fields is None else codec.decode_fields(family, fields)
+                return None if fields is None else await codec.decode_fields(family, fields)
             data = await self._store.get(key)
             return None if data is None else await codec.decode(family, data)
         except (codec.Unreadable, WrongType) as error:
-            self._count_unreadable(family, error)
+            self.count_unreadable(family, error)
             return None
 
     async def _get_plain(self, keys: list[tuple[KeyFamily, str]]) -> dict[str, Any]:
@@ -109,13 +109,15 @@ class Reader:
                 if data is not None:
                     found[key] = await codec.decode(family, data)
             except codec.Unreadable as error:
-                self._count_unreadable(family, error)
+                self.count_unreadable(family, error)
             if key in found:
                 statistics.hits += 1
             else:
                 statistics.misses += 1
         return found
 
-    def _count_unreadable(self, family: KeyFamily, error: Exception) -> None:
+    def count_unreadable(self, family: KeyFamily, error: Exception) -> None:
+        """Count a value that counts as a miss; the first of its family and reason is a line in the log."""
         self._statistics[family.name].unreadable += 1
-        _log.warning("key family %s: what lies under a key counts as a miss: %s", family.name, error)
+        if self._statistics.is_new_reason(family.name, str(error)):
+            _log.warning("key family %s: what lies under a key counts as a miss: %s", family.name, error)

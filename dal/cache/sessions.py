@@ -32,7 +32,7 @@ class Sessions:
     async def set(self, family: KeyFamily, key: str, fields: Mapping[str, Any]) -> None:
         """See `CacheManager.session_set`."""
         _check(family)
-        encoded = codec.encode_some_fields(family, dict(fields))
+        encoded = await codec.encode_some_fields(family, dict(fields))
         await self._deletions.settle(key)
         try:
             await self._store.update_hash(key, encoded, family.ttl)

@@ -44,9 +44,16 @@ class Statistics:
 
     def __init__(self, families: Iterable[str]) -> None:
         self._families = {name: FamilyStatistics() for name in families}
+        self._reasons: set[tuple[str, str]] = set()
 
     def __getitem__(self, family: str) -> FamilyStatistics:
         return self._families[family]
+
+    def is_new_reason(self, family: str, reason: str) -> bool:
+        """Whether nothing of *family* was unreadable for this *reason* before."""
+        known = len(self._reasons)
+        self._reasons.add((family, reason))
+        return len(self._reasons) > known
 
     def snapshot(self) -> dict[str, FamilyStatistics]:
         """Return a copy of all counts."""

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import math
 import random
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
@@ -22,7 +23,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from dal.cache.families import TABLE_PREFIX
-from dal.cache.stores.base import FENCE, Store
+from dal.cache.stores.base import FENCE, Store, WrongType
 from dal.errors import CacheError, CacheUnavailable, DalError, DatabaseError, OutcomeUnknown, QueryTimeout
 from dal.tasks import Background
 
@@ -66,12 +67,19 @@ class Tables:
         self._remembered: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     async def look(
-        self, tables: tuple[str, ...], key_of: Callable[[tuple[str, ...]], str] | None = None
-    ) -> tuple[tuple[str, ...] | None, bytes | None]:
+        self,
+        tables: tuple[str, ...],
+        key_of: Callable[[tuple[str, ...]], str] | None = None,
+        *,
+        with_left: bool = False,
+    ) -> tuple[tuple[str, ...] | None, tuple[bytes, float] | None]:
         """Return the generations of *tables*, and what lies under the key that *key_of* makes of them.
 
         It is one round trip if they are those that were seen last. No generations: one is being changed. No
         bytes: nothing lies there, or the generations are others, or there is no *key_of*.
+
+        Args:
+            with_left: Whether the seconds that the bytes still have are asked for; they are endless if not.
 
         Raises:
             CacheUnavailable: The store did not answer, or has not heard of a change.
@@ -82,9 +90,21 @@ class Tables:
         keys = _keys(tables)
         if expected is None or key_of is None:
             return await self._generations(tables, keys, await self._store.get_many(keys)), None
-        *states, data = await self._store.get_many([*keys, key_of(expected)])
+        key = key_of(expected)
+        found: tuple[bytes, float] | None
+        if with_left:  # both at once; what is of a generation is so at any time
+            states, found = await asyncio.gather(self._store.get_many(keys), self._find(key))
+        else:
+            *states, data = await self._store.get_many([*keys, key])
+            found = None if data is None else (data, math.inf)
         generations = await self._generations(tables, keys, states)
-        return generations, data if generations == expected else None
+        return generations, found if generations == expected else None
+
+    async def _find(self, key: str) -> tuple[bytes, float] | None:
+        try:
+            return await self._store.get_with_ttl(key)
+        except WrongType:
+            return None
 
     async def _generations(
         self, tables: tuple[str, ...], keys: Sequence[str], states: Sequence[bytes | None]

@@ -145,12 +145,6 @@ class SearchCacheEntry(_Record):
     expires_at: UtcDatetime
 
 
-class CachedSearchKey(_Record):
-    """What a stored answer is known by."""
-
-    query_hash: Hash
-
-
 class ContentMetadata(_Record):
     """A row of content_metadata: one ingested content, whether or not it became a document."""
 
@@ -339,7 +333,6 @@ class TechnologyMapping(_Record):
 
 
 MODELS: tuple[type[BaseModel], ...] = (
-    CachedSearchKey,
     ContentMetadata,
     DocumentChunk,
     DocumentRecord,

@@ -76,13 +76,10 @@ WHERE
     query_hash = :query_hash
     AND expires_at > :now;
 
--- name: delete_searches() :many
--- returns: CachedSearchKey
+-- name: delete_searches() :affected
 -- session: clean
--- Forget all stored answers, since a document changed that any of them may show. Says which they
--- were, so that copies elsewhere can be removed as well.
-DELETE FROM search_cache
-RETURNING query_hash;
+-- Forget all stored answers, since a document changed that any of them may show.
+DELETE FROM search_cache;
 
 -- name: delete_expired_searches(now: timestamp, batch_size: int) :affected
 -- session: clean

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,8 @@ from dal.cache import FAMILIES, CacheManager, KeyFamilies
 from dal.cache.near import NearStore
 from dal.cache.stores.base import Store
 from dal.cache.stores.memory import MemoryStore
+from tests.cache.cached_query_worker import FENCE_SECONDS
+from tests.engine_cases import EngineCase, Place
 from tests.servers import RedisServer, ValkeyServer, missing
 
 DAY = 86_400
@@ -33,6 +36,16 @@ _LAST_STEPS = 50
 def long_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine must not look like a process that has lost its lease."""
     monkeypatch.setattr("dal.cache.leases.SECONDS", 60.0)
+
+
+UNKNOWN_SECONDS = 6 * FENCE_SECONDS
+
+
+@pytest.fixture
+def long_fences(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine must not look like a process that was killed."""
+    monkeypatch.setattr("dal.cache.tables.FENCE_SECONDS", FENCE_SECONDS)
+    monkeypatch.setattr("dal.cache.tables.UNKNOWN_SECONDS", UNKNOWN_SECONDS)
 
 
 class Backend(Protocol):
@@ -266,3 +279,17 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     file.write_text(file.read_text() + Path(f"{file}.crt").read_text())
     return file
+
+
+@pytest.fixture(scope="session")
+def places() -> Iterator[Callable[[EngineCase], Place]]:
+    """Starts the server of an engine when its first test comes."""
+    with ExitStack() as servers:
+        started: dict[str, Place] = {}
+
+        def of(case: EngineCase) -> Place:
+            if case.name not in started:
+                started[case.name] = servers.enter_context(case.open())
+            return started[case.name]
+
+        yield of

@@ -4,170 +4,58 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, aclosing
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, PlainSerializer
 
-from dal.cache import FAMILIES, CacheManager, KeyFamilies, KeyFamily
+from dal.cache import CacheManager, KeyFamilies, KeyFamily
 from dal.cache.families import MAX_NEAR, TABLE_PREFIX
-from dal.cache.stores.base import FENCE
+from dal.cache.stores.base import FENCE, Store
+from dal.cache.stores.redis import RedisStore
+from dal.cache.stores.redis.lanes import Command
 from dal.database import DatabaseManager
 from dal.errors import (
     CacheUnavailable,
     ConfigurationError,
     OutcomeUnknown,
     QueryFileError,
+    UniqueViolation,
     UnknownKeyFamily,
     UsageError,
 )
-from dal.queries import Queries, load_queries
-from dal.settings import DatabaseSettings, Settings
+from dal.queries import load_queries
 from dal.transaction import Transaction
-from dal.values import Scale, UtcDatetime
 from tests.cache.cached_query_worker import FENCE_SECONDS
-from tests.cache.conftest import PATIENT, client_of, frozen, store_of, until
+from tests.cache.conftest import PATIENT, UNKNOWN_SECONDS, client_of, frozen, store_of, until
 from tests.cache.near_families import copies_of
-from tests.engine_cases import POSTGRESQL_18, SQLITE, EngineCase, Place
+from tests.cache.pairs import (
+    BEHIND,
+    PLAIN,
+    SCHEMA,
+    SETTINGS,
+    WAYS,
+    Note,
+    Pair,
+    by_block,
+    pair_on,
+    write_queries,
+)
+from tests.engine_cases import MARIADB, POSTGRESQL_18, SQLITE, EngineCase, Place
 from tests.proxy import Proxy
 from tests.servers import RedisServer, ValkeyServer
 
+pytestmark = pytest.mark.usefixtures("long_fences")
+
 WORKER = Path(__file__).with_name("cached_query_worker.py")
 ROOT = Path(__file__).parents[2]
-UNKNOWN_SECONDS = 6 * FENCE_SECONDS
-SETTINGS = Settings(database=DatabaseSettings(pool_size=4, max_overflow=2))
-
-FILE = """
--- name: counter :value
--- returns: int
--- cache: {family} ttl=600
--- reads: counter
-SELECT n FROM counter;
-
--- name: notes(words: text) :many
--- returns: Note
--- cache: {family}
--- reads: note
-SELECT id, words, price, written_at FROM note WHERE words = :words ORDER BY id;
-
--- name: note(id: int) :one
--- returns: Note
--- cache: {family}
--- reads: counter, note
-SELECT note.id, note.words, note.price, note.written_at FROM note, counter WHERE note.id = :id;
-
--- name: add_one :affected
--- writes: counter
-UPDATE counter SET n = n + 1;
-
--- name: add_some(some: int) :affected
--- writes: counter
-UPDATE counter SET n = n + :some;
-
--- name: add_and_return :value
--- writes: counter
-UPDATE counter SET n = n + 1 RETURNING n;
-
--- name: add_row :many
--- writes: counter
-UPDATE counter SET n = n + 1 RETURNING n;
-
--- name: add_by_script :script
--- writes: counter
-UPDATE counter SET n = n + 1;
-
--- name: add_note(id: int, words: text, price: decimal(6), written_at: timestamp) :affected
--- writes: note
-INSERT INTO note (id, words, price, written_at) VALUES (:id, :words, :price, :written_at);
-"""
-SCHEMA = ("CREATE TABLE counter (n INTEGER)", "INSERT INTO counter VALUES (0)")
-BEHIND = "UPDATE counter SET n = n + 100"  # says nothing of what it writes
-
-
-class Note(BaseModel):
-    id: int
-    words: str
-    price: Annotated[Decimal, Scale(6)] | None
-    written_at: UtcDatetime | None
-
-
-class Pair(NamedTuple):
-    """Two managers of one database, as two processes have them, and the caches that they have."""
-
-    writer: DatabaseManager
-    reader: DatabaseManager
-    cache: CacheManager
-    other_cache: CacheManager
-    queries: Queries
-    url: str
-    file: Path
-
-    async def read(self) -> int:
-        value = await self.reader.fetch_value(self.queries.counter)
-        assert isinstance(value, int)
-        return value
-
-    async def write(self) -> None:
-        await self.writer.execute(self.queries.add_one)
-
-    async def state(self) -> bytes | None:
-        """What the store holds of the table."""
-        return await store_of(self.cache).get(TABLE_PREFIX + "counter")
-
-    async def left(self) -> float:
-        """Seconds that it holds it for."""
-        found = await store_of(self.cache).get_with_ttl(TABLE_PREFIX + "counter")
-        assert found is not None
-        return found[1]
-
-    async def is_kept(self) -> bool:
-        """Whether the answer comes from the cache: a change behind its back is not seen."""
-        before = await self.read()
-        await self.writer.execute(BEHIND)
-        seen = await self.read()
-        await self.writer.execute("UPDATE counter SET n = n - 100")
-        return seen == before
-
-
-@pytest.fixture(autouse=True)
-def long_fences(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine must not look like a process that was killed."""
-    monkeypatch.setattr("dal.cache.tables.FENCE_SECONDS", FENCE_SECONDS)
-    monkeypatch.setattr("dal.cache.tables.UNKNOWN_SECONDS", UNKNOWN_SECONDS)
-
-
-@pytest.fixture(scope="session")
-def places() -> Iterator[Callable[[EngineCase], Place]]:
-    """Starts the server of an engine when its first test comes."""
-    with ExitStack() as servers:
-        started: dict[str, Place] = {}
-
-        def of(case: EngineCase) -> Place:
-            if case.name not in started:
-                started[case.name] = servers.enter_context(case.open())
-            return started[case.name]
-
-        yield of
-
-
-@pytest.fixture(params=["memory", "redis", "valkey"])
-async def cache_url(request: pytest.FixtureRequest) -> str:
-    """The URL of an empty cache; ``memory://`` is one cache for both managers."""
-    if request.param == "memory":
-        return "memory://"
-    server: RedisServer | ValkeyServer = request.getfixturevalue(f"{request.param}_server")
-    async with client_of(server) as client:
-        await client.flushall()
-    return f"{server.url}?timeout={PATIENT}"
 
 
 @pytest.fixture
@@ -177,49 +65,28 @@ async def redis_url(redis_server: RedisServer) -> str:
     return f"{redis_server.url}?timeout={PATIENT}"
 
 
-@contextlib.asynccontextmanager
-async def pair_on(
-    url: str,
-    cache_url: str,
-    folder: Path,
-    *,
-    family: str = "ai_evaluation",
-    families: KeyFamilies = FAMILIES,
-    case: EngineCase = SQLITE,
-    writer_url: str | None = None,
-    reader_cache_url: str | None = None,
+STORES = ["memory", "redis", "valkey"]
+PLACES = [*((store, SQLITE) for store in STORES), ("redis", POSTGRESQL_18), ("redis", MARIADB)]
+
+
+@pytest.fixture(params=PLACES, ids=lambda place: f"{place[0]}-{place[1].name}")
+async def pair(
+    request: pytest.FixtureRequest, places: Callable[[EngineCase], Place], tmp_path: Path
 ) -> AsyncIterator[Pair]:
-    file = folder / "counter.sql"
-    file.write_text(FILE.format(family=family))
-    queries = load_queries(file, models=[Note])
-    async with contextlib.AsyncExitStack() as stack:
-        cache = await stack.enter_async_context(CacheManager(cache_url, families=families))
-        other = cache
-        if cache_url != "memory://":
-            other = await stack.enter_async_context(
-                CacheManager(reader_cache_url or cache_url, families=families)
-            )
-        writer, reader = [
-            await stack.enter_async_context(
-                DatabaseManager(where, queries=queries, cache=found, settings=SETTINGS)
-            )
-            for where, found in ((writer_url or url, cache), (url, other))
-        ]
-        for statement in SCHEMA:
-            await reader.execute(statement)
-        types = f"price {case.types['decimal']}, written_at {case.types['timestamp']}"
-        await reader.execute(f"CREATE TABLE note (id INTEGER PRIMARY KEY, words TEXT, {types})")
-        yield Pair(writer, reader, cache, other, queries, url, file)
-
-
-@pytest.fixture
-async def pair(url: str, cache_url: str, tmp_path: Path) -> AsyncIterator[Pair]:
-    """On SQLite and each store in turn."""
-    async with pair_on(url, cache_url, tmp_path, family="plain", families=PLAIN) as found:
+    """Each store on SQLite, and the other engines on Redis."""
+    store, case = request.param
+    cache_url = "memory://"  # one cache for both managers
+    if store != "memory":
+        server: RedisServer | ValkeyServer = request.getfixturevalue(f"{store}_server")
+        async with client_of(server) as client:
+            await client.flushall()
+        cache_url = f"{server.url}?timeout={PATIENT}"
+    url = places(case).empty(tmp_path)
+    async with pair_on(url, cache_url, tmp_path, family="plain", families=PLAIN, case=case) as found:
         yield found
 
 
-@pytest.fixture(params=[SQLITE, POSTGRESQL_18], ids=lambda case: case.name)
+@pytest.fixture(params=[SQLITE, POSTGRESQL_18, MARIADB], ids=lambda case: case.name)
 async def shared(
     request: pytest.FixtureRequest,
     places: Callable[[EngineCase], Place],
@@ -230,9 +97,6 @@ async def shared(
     case: EngineCase = request.param
     async with pair_on(places(case).empty(tmp_path), redis_url, tmp_path, case=case) as found:
         yield found
-
-
-PLAIN = KeyFamilies([KeyFamily("plain", "plain:{query}", "string", "gzip", 600), *FAMILIES])
 
 
 class Gate:
@@ -258,52 +122,31 @@ class Gate:
         delattr(self._store, self._name)
 
 
-async def by_savepoint(db: DatabaseManager, queries: Queries) -> None:
-    async with db.transaction() as tx, tx.transaction() as inner:
-        await inner.execute(queries.add_one)
+class Trips:
+    """Counts how often a caller sends something to the server after it has waited for something."""
 
+    def __init__(self, store: Store) -> None:
+        store = getattr(store, "_store", store)  # behind the copies in the process
+        assert isinstance(store, RedisStore)
+        self.count = 0
+        self._waits = 0
+        traffic = store._lanes()
+        for lane in traffic._lanes:
+            lane.submit = self._counted(lane.submit)  # type: ignore[method-assign]
 
-async def by_block(db: DatabaseManager, queries: Queries) -> None:
-    async with db.transaction() as tx:
-        await tx.execute(queries.add_one)
+    def _counted(self, submit: Callable[..., Command]) -> Callable[..., Command]:
+        def counted(*arguments: Any, **named: Any) -> Command:
+            if not self._waits:
+                self.count += 1
+            self._waits += 1
+            command = submit(*arguments, **named)
+            command.future.add_done_callback(self._answered)
+            return command
 
+        return counted
 
-async def by_batch_in_a_block(db: DatabaseManager, queries: Queries) -> None:
-    async with db.transaction() as tx:
-        await tx.execute_transaction([(queries.add_one, {})])
-
-
-async def by_script_in_a_block(db: DatabaseManager, queries: Queries) -> None:
-    async with db.transaction() as tx:
-        await tx.execute_script(queries.add_by_script)
-
-
-async def by_run_transaction(db: DatabaseManager, queries: Queries) -> None:
-    async def work(tx: Transaction) -> None:
-        await tx.execute(queries.add_one)
-
-    await db.run_transaction(work)
-
-
-async def by_stream(db: DatabaseManager, queries: Queries) -> None:
-    async with aclosing(db.stream(queries.add_row)) as rows:
-        assert [value async for (value,) in rows] == [1]
-
-
-WAYS: dict[str, Callable[[DatabaseManager, Queries], Awaitable[object]]] = {
-    "execute": lambda db, queries: db.execute(queries.add_one),
-    "returning": lambda db, queries: db.fetch_value(queries.add_and_return),
-    "execute_many": lambda db, queries: db.execute_many(queries.add_some, [{"some": 1}]),
-    "execute_script": lambda db, queries: db.execute_script(queries.add_by_script),
-    "execute_transaction": lambda db, queries: db.execute_transaction([(queries.add_one, {})]),
-    "outside": lambda db, queries: db.outside().execute(queries.add_one),
-    "stream": by_stream,
-    "block": by_block,
-    "savepoint": by_savepoint,
-    "batch in a block": by_batch_in_a_block,
-    "script in a block": by_script_in_a_block,
-    "run_transaction": by_run_transaction,
-}
+    def _answered(self, _: object) -> None:
+        self._waits -= 1
 
 
 async def test_an_answer_is_kept(pair: Pair) -> None:
@@ -390,7 +233,75 @@ async def test_what_cannot_be_read_back_is_loaded(
             await db.execute(statement)
         for _ in range(2):
             assert await db.fetch_one(queries.odd) == Odd(n=0)
-    assert "query odd" in caplog.text
+        assert cache.stats()["ai_evaluation"].loads == 2
+    assert caplog.text.count("Odd") == 1
+
+
+@pytest.mark.parametrize("family", ["plain", "aged"])
+async def test_a_hit_is_one_trip(
+    redis_server: RedisServer, redis_url: str, url: str, tmp_path: Path, family: str
+) -> None:
+    """Generations, answer and what is left of it are asked for before anything has come back."""
+    async with pair_on(url, redis_url, tmp_path, family=family, families=PLAIN) as pair:
+        assert await pair.is_kept()
+        trips = Trips(store_of(pair.other_cache))
+        async with client_of(redis_server) as client:
+            await client.config_resetstat()
+            for _ in range(10):
+                await pair.read()
+            commands = await client.info("commandstats")
+        asked = {
+            name: commands[f"cmdstat_{name}"]["calls"]
+            for name in ("mget", "get", "pttl")
+            if f"cmdstat_{name}" in commands
+        }
+        assert trips.count == 10
+        assert asked.pop("mget") in (10, 20)  # one, or one for each lane
+        assert asked == ({} if family == "plain" else {"get": 10, "pttl": 10})
+
+
+@pytest.mark.parametrize("family", ["aged", "plain"])
+async def test_any_hit_is_one_trip(redis_url: str, family: str) -> None:
+    """The same of get_or_load and of get."""
+
+    async def load() -> int:
+        return 1
+
+    async with CacheManager(redis_url, families=PLAIN) as cache:
+        key = f"{family}:a"
+        await cache.get_or_load(key, load)
+        trips = Trips(store_of(cache))
+        for count in range(5):
+            assert (await cache.get_or_load(key, load)).state == "hit"
+            assert await cache.get(key) == 1
+            assert trips.count == 2 * (count + 1)
+
+
+async def test_an_aged_answer_is_loaded_anew_before_it_ends(
+    pair_of_aged: Pair, redis_server: RedisServer
+) -> None:
+    """A hit that is near its end begins the load of the next one, and waits for nothing."""
+    pair = pair_of_aged
+    assert await pair.read() == 0
+    await pair.writer.execute(BEHIND)
+    async with client_of(redis_server) as client:
+        [key] = [key async for key in client.scan_iter("aged:*")]
+        await client.pexpire(key, 60_000 + 1000)  # a second before it is stale
+
+        assert await pair.read() == 0
+        async with asyncio.timeout(60):
+            while await pair.read() != 100:
+                await asyncio.sleep(0.001)
+        await client.pexpire(key, 60_000 - 1000)  # stale
+    await pair.writer.execute(BEHIND)
+    assert await pair.read() == 200
+    assert pair.other_cache.stats()["aged"].refreshed == 1
+
+
+@pytest.fixture
+async def pair_of_aged(url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Pair]:
+    async with pair_on(url, redis_url, tmp_path, family="aged", families=PLAIN) as found:
+        yield found
 
 
 async def test_a_write_of_another_table_leaves_an_answer(pair: Pair) -> None:
@@ -439,7 +350,7 @@ async def test_a_refused_write_leaves_no_fence(pair: Pair) -> None:
     """The database said no, so that nothing is in doubt."""
     note = {"id": 1, "words": "a", "price": None, "written_at": None}
     await pair.writer.execute(pair.queries.add_note, note)
-    with pytest.raises(Exception, match=r"note\.id|UNIQUE"):
+    with pytest.raises(UniqueViolation):
         await pair.writer.execute(pair.queries.add_note, note)
 
     assert await store_of(pair.cache).get(TABLE_PREFIX + "note") is None
@@ -589,17 +500,15 @@ async def test_a_write_cancelled_before_it_began_leaves_no_fence(pair: Pair) -> 
     assert await pair.read() == 0
 
 
-async def test_outcome_unknown_leaves_the_fence(
-    places: Callable[[EngineCase], Place], redis_url: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("case", [POSTGRESQL_18, MARIADB], ids=lambda case: case.name)
+async def test_outcome_unknown_leaves_the_fence(case: EngineCase, redis_url: str, tmp_path: Path) -> None:
     """The answer to COMMIT is lost on the way: the change may be there, and is seen if it is."""
-    url = places(POSTGRESQL_18).empty(tmp_path)
-    with POSTGRESQL_18.server() as server, server.database() as name:  # type: ignore[misc]
+    with case.server() as server, server.database() as name:  # type: ignore[misc]
         url = server.url(name)
         async with Proxy(server.port) as proxy:
             behind = url.replace(f":{server.port}/", f":{proxy.port}/")
             assert behind != url
-            async with pair_on(url, redis_url, tmp_path, case=POSTGRESQL_18, writer_url=behind) as pair:
+            async with pair_on(url, redis_url, tmp_path, case=case, writer_url=behind) as pair:
                 await pair.read()
                 proxy.lose_answer_to(b"COMMIT")
                 with pytest.raises(OutcomeUnknown):
@@ -659,7 +568,7 @@ async def test_a_family_may_refuse_to_load_without_its_store(url: str, tmp_path:
 @contextlib.asynccontextmanager
 async def worker(pair: Pair, cache_url: str, stop: str, times: int) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(WORKER), pair.writer.url, cache_url, str(pair.file), stop, str(times)),
+        *(sys.executable, str(WORKER), pair.writer.url, cache_url, str(pair.folder), stop, str(times)),
         stdin=PIPE,
         stdout=PIPE,
         cwd=ROOT,
@@ -740,54 +649,6 @@ async def test_a_killed_process_leaves_a_fence_that_ends(
     assert await shared.is_kept()
 
 
-@pytest.mark.parametrize("seed", range(8))
-async def test_no_order_of_events_breaks_the_promise(pair: Pair, seed: int) -> None:
-    """Readers and writers of two managers, held up at random at every step to the store."""
-    chance = random.Random(seed)
-    for cache in {pair.cache, pair.other_cache}:
-        store: Any = store_of(cache)
-        for name in ("get_many", "get", "get_with_ttl", "acquire", "set_if_held", "release", "fence", "lift"):
-            setattr(store, name, _delayed(getattr(store, name), chance))
-    returned = 0
-
-    async def write(db: DatabaseManager) -> None:
-        nonlocal returned
-        for _ in range(8):
-            way = chance.choice(["execute", "returning", "block", "savepoint", "execute_transaction"])
-            await WAYS[way](db, pair.queries)
-            returned += 1
-            await _steps(chance)
-
-    async def read(db: DatabaseManager) -> None:
-        for _ in range(40):
-            least = returned
-            value = await db.fetch_value(pair.queries.counter)
-            assert value >= least
-            await _steps(chance)
-
-    async with asyncio.TaskGroup() as group:
-        for db in (pair.writer, pair.reader):
-            group.create_task(write(db))
-            for _ in range(3):
-                group.create_task(read(db))
-    assert await pair.read() == returned == 16
-
-
-def _delayed(method: Callable[..., Awaitable[Any]], chance: random.Random) -> Callable[..., Awaitable[Any]]:
-    async def delayed(*arguments: Any) -> Any:
-        await _steps(chance)
-        result = await method(*arguments)
-        await _steps(chance)
-        return result
-
-    return delayed
-
-
-async def _steps(chance: random.Random) -> None:
-    for _ in range(chance.choice([0, 0, 1, 3, 10])):
-        await asyncio.sleep(0)
-
-
 @pytest.mark.parametrize("way", ["execute", "block", "execute_transaction"])
 async def test_nothing_is_written_without_its_cache(pair: Pair, way: str) -> None:
     """A cache that is not connected is a mistake of the program, told before the commit."""
@@ -800,9 +661,7 @@ async def test_nothing_is_written_without_its_cache(pair: Pair, way: str) -> Non
 
 async def test_without_a_cache_headers_mean_nothing(url: str, tmp_path: Path) -> None:
     """The same queries on a manager that has none."""
-    file = tmp_path / "counter.sql"
-    file.write_text(FILE.format(family="no_such_family"))
-    queries = load_queries(file, models=[Note])
+    queries = load_queries(write_queries(tmp_path, "no_such_family"), models=[Note])
     async with DatabaseManager(url, queries=queries, settings=SETTINGS) as db:
         for statement in SCHEMA:
             await db.execute(statement)
@@ -825,12 +684,11 @@ async def test_databases_that_share_a_cache_share_no_answers(redis_url: str, tmp
 @pytest.mark.parametrize("family", ["session", "rate_limit", "github_repo"])
 def test_a_family_must_fit(tmp_path: Path, family: str) -> None:
     """It holds single values under one part; a manager refuses others before it connects."""
-    file = tmp_path / "counter.sql"
-    file.write_text(FILE.format(family=family))
+    folder = write_queries(tmp_path, family)
     with pytest.raises(ConfigurationError, match="key family"):
         DatabaseManager(
             "sqlite:///:memory:",
-            queries=load_queries(file, models=[Note]),
+            queries=load_queries(folder, models=[Note]),
             cache=CacheManager(),
             settings=SETTINGS,
         )
@@ -838,12 +696,11 @@ def test_a_family_must_fit(tmp_path: Path, family: str) -> None:
 
 def test_a_family_must_be_known(tmp_path: Path) -> None:
     """As every other family."""
-    file = tmp_path / "counter.sql"
-    file.write_text(FILE.format(family="missing"))
+    folder = write_queries(tmp_path, "missing")
     with pytest.raises(UnknownKeyFamily, match="missing"):
         DatabaseManager(
             "sqlite:///:memory:",
-            queries=load_queries(file, models=[Note]),
+            queries=load_queries(folder, models=[Note]),
             cache=CacheManager(),
             settings=SETTINGS,
         )

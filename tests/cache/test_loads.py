@@ -7,10 +7,10 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, PlainSerializer, field_validator
 
 from dal.cache import CacheManager, KeyFamilies, KeyFamily, Loaded
 from dal.errors import CacheError, CacheUnavailable, LoadTimeout, UnknownKeyFamily
@@ -20,6 +20,23 @@ from tests.cache.conftest import Backend, Clock, until
 class Page(BaseModel):
     title: str
     seen: datetime
+
+
+class Odd(BaseModel):
+    """Writes what it does not read."""
+
+    n: Annotated[int, PlainSerializer(lambda n: f"number {n}", return_type=str)]
+
+
+class Rude(Odd):
+    """Says so with an error of its own."""
+
+    @field_validator("n", mode="before")
+    @classmethod
+    def check(cls, n: object) -> object:
+        if type(n) is str:
+            raise LookupError("secret")
+        return n
 
 
 PAGE = Page(title="a", seen=datetime(2026, 1, 2, tzinfo=UTC))
@@ -32,6 +49,8 @@ FAMILIES = KeyFamilies(
         KeyFamily("costly", "costly:{id}", "string", "json", 100, errors_for=8),
         KeyFamily("page", "page:{id}", "string", "gzip", 100, model=Page),
         KeyFamily("pages", "pages:{id}", "string", "json", 100, model=list[Page]),
+        KeyFamily("odd", "odd:{id}", "string", "json", 100, model=Odd),
+        KeyFamily("rude", "rude:{id}", "string", "gzip", 100, stale_for=50, refresh_ahead=True, model=Rude),
         KeyFamily("visitor", "visitor:{id}", "hash", "json", 100, model=Page),
     ]
 )
@@ -325,6 +344,26 @@ async def test_value_that_does_not_fit_its_model(cache: CacheManager) -> None:
     await cache._parts.store.set("page:a", b'{"title": "a"}', 60)
     assert await cache.get("page:a") is None
     assert cache.stats()["page"].unreadable == 1
+
+
+@pytest.mark.parametrize("model", [Odd, Rude])
+async def test_model_that_does_not_take_back_its_own_json(
+    cache: CacheManager, caplog: pytest.LogCaptureFixture, model: type[Odd]
+) -> None:
+    """What was loaded is the callers'; what lies there is a miss each time, counted, and logged once."""
+    name = model.__name__.lower()
+    source = Source(model(n=1))
+    for _ in range(3):
+        both = await asyncio.gather(*(cache.get_or_load(f"{name}:a", source) for _ in range(2)))
+        assert [tuple(loaded) for loaded in both] == [(model(n=1), "miss")] * 2
+    assert await cache.get(f"{name}:a") is None
+
+    counts = cache.stats()[name]
+    assert (source.loads, counts.loads, counts.misses, counts.hits) == (3, 3, 4, 0)
+    assert counts.unreadable > 6
+    assert [record.getMessage() for record in caplog.records] == [
+        f"key family {name}: what lies under a key counts as a miss: it does not fit {model}"
+    ]
 
 
 async def test_error_is_kept_where_a_load_is_costly(cache: CacheManager, clock: Clock) -> None:

@@ -62,6 +62,15 @@ async def cache() -> AsyncIterator[CacheManager]:
 
 
 @pytest.fixture
+async def caching(
+    db: DatabaseManager, cache: CacheManager, settings: Settings
+) -> AsyncIterator[DatabaseManager]:
+    """A manager of the same database that caches queries."""
+    async with DatabaseManager(str(db._url), settings=settings, cache=cache) as manager:
+        yield manager
+
+
+@pytest.fixture
 def documents(db: DatabaseManager, cache: CacheManager) -> ProcessedDocumentRepository:
     """The documents of that database, with that cache."""
     return ProcessedDocumentRepository(db, cache)

@@ -15,7 +15,6 @@ from dal.cache import FAMILIES
 from dal.executor import Executor
 from dal.models import documents as models
 from dal.models.documents import DocumentChunk, DocumentMetadata, ProcessedDocument
-from dal.repositories.documents import search_hash
 from dal.transaction import Transaction
 
 ROOT = Path(__file__).parent.parent.parent
@@ -281,11 +280,6 @@ def insert(table: str, row: dict[str, object]) -> str:
 def document_key(text: str) -> str:
     """Where the cache keeps the document whose content is *text*."""
     return FAMILIES["content_processed"].key(content_hash=digest(text))
-
-
-def search_key(words: str, page_size: int = 10) -> str:
-    """Where the cache keeps the answer to a search."""
-    return FAMILIES["search_results"].key(query_hash=search_hash(words, page_size))
 
 
 class _Undone(Exception):

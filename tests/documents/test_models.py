@@ -136,4 +136,4 @@ def test_models_are_frozen() -> None:
 def test_unknown_column_is_refused() -> None:
     """A row with a column that its model lacks is a mistake in the query."""
     with pytest.raises(ValidationError, match="extra"):
-        models.CachedSearchKey(query_hash=digest("x"), more=1)  # type: ignore[call-arg]
+        models.SearchGeneration(generation_id=1, generation=1, more=1)  # type: ignore[call-arg]

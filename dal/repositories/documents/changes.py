@@ -1,7 +1,7 @@
 """What a change of a document makes stale: the cached copies of it, and every answer to a search.
 
-Any answer may show the document, so all of them go: the rows of search_cache with the change, their copies
-once it is committed. The new generation keeps out the answers that are still on their way.
+Any answer may show the document, so all rows of search_cache go with the change, whoever reads them: another
+program may search without a cache. The new generation keeps out the answers that are still on their way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from dal.transaction import Transaction
 T = TypeVar("T")
 
 DOCUMENT_COPIES = FAMILIES["content_processed"]
-ANSWER_COPIES = FAMILIES["search_results"]
 
 
 async def changing_documents(executor: Executor, work: Callable[[Transaction], Awaitable[T]]) -> T:
@@ -42,7 +41,6 @@ async def document_changed(tx: Transaction, copies: CachedCopies, *content_hashe
         content_hashes: What the document was known by before the change, and is after it.
     """
     await tx.execute(QUERIES.begin_search_generation)
-    answers = await tx.fetch_all(QUERIES.delete_searches)
-    keys = {ANSWER_COPIES.key(query_hash=answer.query_hash) for answer in answers}
-    keys |= {DOCUMENT_COPIES.key(content_hash=content_hash) for content_hash in content_hashes}
+    await tx.execute(QUERIES.delete_searches)
+    keys = {DOCUMENT_COPIES.key(content_hash=content_hash) for content_hash in content_hashes}
     copies.forget_after(tx, keys)

@@ -1,8 +1,8 @@
 """Whole documents: the tables documents and document_chunks, joined with content_metadata.
 
 A content is stored once, known by its hash; a document is saved, read, changed and deleted as a whole. With a
-cache, documents are kept by their hash and answers to searches by search; every change of a document removes
-the copies of it and of all answers.
+cache, documents are kept by their hash, and a change of a document removes the copies of it. Who keeps the
+answers to searches stands in `dal.repositories.documents.searches`.
 """
 
 from __future__ import annotations
@@ -128,16 +128,21 @@ class ProcessedDocumentRepository:
     async def search(self, words: str, *, page_size: int = 10, now: datetime | None = None) -> SearchAnswer:
         """Return the best of the documents in whose title or text every word occurs.
 
-        The cache is asked first, then the search_cache table, then the index; an answer of the index is
-        stored in both, unless a document changed meanwhile or the database cannot be written in time.
+        With ``DatabaseManager(cache=...)`` it is a cached query. Without, the search_cache table is asked,
+        then the index, whose answer is stored, unless a document changed meanwhile or the database cannot
+        be written in time.
         Inside a caller's transaction the index alone is asked; what that transaction wrote is found, but
         not on MariaDB, whose index knows only what is committed.
 
         Args:
             words: Plain text; no character has a meaning. At most `MAX_WORDS_LENGTH` characters.
-            now: When stored answers expire, and the clock from which new ones are kept.
+            now: When rows of search_cache expire, and the clock from which new ones are kept.
+
+        Raises:
+            ParameterError: *words* are too long.
+            CacheOverloaded: The manager's cache is away, and too many searches are under way.
         """
-        search = DocumentSearch(self._executor, self._copies)
+        search = DocumentSearch(self._executor)
         return await search.answer(words, page_size, now or datetime.now(UTC))
 
     async def delete(self, document_id: str) -> bool:

@@ -1,9 +1,12 @@
 """The search for documents, and its stored answers: the tables search_cache and search_generation.
 
-A search asks the cache, then search_cache, then the full-text index. The index is read beside the writer. Its
-answer is stored only if no document has changed since: every change begins a new generation, in its own
-transaction, and an answer of another generation is not taken. A change also removes every stored answer, so
-that those which are there are good until they expire.
+One of two keeps the answers. A manager with ``cache=`` keeps them itself: `search_documents` is a cached
+query, and what `dal.cache.queries` promises holds. Without, they are rows of search_cache, so that who has
+nothing but a database repeats no search.
+
+An answer is stored in the table only if no document has changed since it was read: every change begins a new
+generation, in its own transaction, and an answer of another generation is not taken. A change also removes
+every stored answer, so that those which are there are good until they expire.
 """
 
 from __future__ import annotations
@@ -16,13 +19,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from pydantic import TypeAdapter
-
+from dal.cache import FAMILIES
 from dal.errors import ConflictError, DiskFull, ParameterError, ReadOnlyDatabase, WaitError
 from dal.executor import Executor
 from dal.models.documents import SearchCacheEntry, SearchGeneration, SearchResult
-from dal.repositories.copies import CachedCopies
-from dal.repositories.documents.changes import ANSWER_COPIES
 from dal.repositories.documents.queries import QUERIES
 from dal.repositories.pages import checked_page_size
 from dal.repositories.snapshots import snapshot
@@ -30,7 +30,7 @@ from dal.transaction import Transaction
 
 MAX_WORDS_LENGTH = 1000
 
-_RESULTS = TypeAdapter(list[SearchResult])
+_KEPT_SECONDS = FAMILIES["search_results"].ttl
 
 _log = logging.getLogger(__name__)
 
@@ -41,16 +41,12 @@ class SearchAnswer:
 
     Attributes:
         results: Best match first.
-        origin: What answered: the cache, the search_cache table, or the full-text index.
+        origin: What answered: the cached query (its cache, or the index for it), the search_cache table, or
+            the full-text index.
     """
 
     results: list[SearchResult]
-    origin: Literal["cache", "table", "index"]
-
-    @property
-    def is_hit(self) -> bool:
-        """True if the index was not asked."""
-        return self.origin != "index"
+    origin: Literal["query", "table", "index"]
 
 
 class SearchCacheRepository:
@@ -112,32 +108,26 @@ class SearchCacheRepository:
 
 
 class DocumentSearch:
-    """The way of a search through the cache, the table and the index."""
+    """The way of a search to an answer that was kept, or to the index."""
 
-    def __init__(self, executor: Executor, copies: CachedCopies) -> None:
+    def __init__(self, executor: Executor) -> None:
         self._executor = executor
-        self._copies = copies
         self._rows = SearchCacheRepository(executor)
 
     async def answer(self, words: str, page_size: int, now: datetime) -> SearchAnswer:
         """See `ProcessedDocumentRepository.search`."""
         words, page_size = _plain(words), checked_page_size(page_size)
         if isinstance(self._executor, Transaction):
-            return SearchAnswer(await _ask_index(self._executor, words, page_size), "index")
-        query_hash = search_hash(words, page_size)
-        copy = await self._copies.get(ANSWER_COPIES.key(query_hash=query_hash), _RESULTS)
-        if copy is not None:
-            return SearchAnswer(copy, "cache")
-        entry = await self._rows.get(query_hash, now=now)
+            return SearchAnswer(await _ask(self._executor, words, page_size), "index")
+        if self._executor.caches_queries:
+            return SearchAnswer(await _ask(self._executor, words, page_size), "query")
+        entry = await self._rows.get(search_hash(words, page_size), now=now)
         if entry is not None:
-            await self._copy(query_hash, entry.results, entry.expires_at, now)
             return SearchAnswer(entry.results, "table")
         async with snapshot(self._executor) as reader:
             generation = await SearchCacheRepository(reader).generation()
-            results = await _ask_index(reader, words, page_size)
-        expires_at = now + timedelta(seconds=ANSWER_COPIES.ttl)
-        if await self._store(words, page_size, results, generation, expires_at):
-            await self._copy(query_hash, results, expires_at, now)
+            results = await _ask(reader, words, page_size)
+        await self._store(words, page_size, results, generation, now + timedelta(seconds=_KEPT_SECONDS))
         return SearchAnswer(results, "index")
 
     async def _store(
@@ -147,37 +137,20 @@ class DocumentSearch:
         results: list[SearchResult],
         generation: int | None,
         expires_at: datetime,
-    ) -> bool:
-        """Store an answer of the index; False if that cannot be done, or must not."""
+    ) -> None:
+        """Store an answer of the index, unless that cannot be done, or must not."""
         try:
-            return await self._rows.put(
-                words, page_size, results, generation=generation, expires_at=expires_at
-            )
+            await self._rows.put(words, page_size, results, generation=generation, expires_at=expires_at)
         except (TimeoutError, ConflictError, WaitError, ReadOnlyDatabase, DiskFull) as error:
             _log.warning("an answer to a search could not be stored: %s", error)
-            return False
-
-    async def _copy(
-        self, query_hash: str, results: list[SearchResult], expires_at: datetime, now: datetime
-    ) -> None:
-        """Copy a stored answer to the cache, never for longer than its row is good."""
-
-        async def still_stored() -> bool:
-            entry = await self._rows.get(query_hash, now=now)
-            return entry is not None and entry.results == results
-
-        seconds = int((expires_at - now).total_seconds())
-        if seconds > 0:
-            key = ANSWER_COPIES.key(query_hash=query_hash)
-            await self._copies.put(key, _RESULTS, results, ttl=seconds, still_valid=still_stored)
 
 
 def search_hash(words: str, page_size: int) -> str:
-    """Return what a search is known by in the cache and in search_cache."""
+    """Return what a search is known by in search_cache."""
     return hashlib.sha256(json.dumps([_plain(words), page_size]).encode()).hexdigest()
 
 
-async def _ask_index(executor: Executor, words: str, page_size: int) -> list[SearchResult]:
+async def _ask(executor: Executor, words: str, page_size: int) -> list[SearchResult]:
     return await executor.fetch_all(QUERIES.search_documents, {"words": words, "page_size": page_size})
 
 

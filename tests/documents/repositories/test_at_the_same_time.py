@@ -16,7 +16,7 @@ from dal.repositories.documents import (
     SearchCacheRepository,
     SystemConfigRepository,
 )
-from tests.documents.samples import digest, document, search_key
+from tests.documents.samples import digest, document
 from tests.systems.registry import SERVERS
 
 
@@ -68,10 +68,12 @@ async def test_settings_of_many(db: DatabaseManager) -> None:
     assert found == {f"key {n}": n for n in range(15)}
 
 
+@pytest.mark.parametrize("manager", ["db", "caching"])
 async def test_searches_and_changes(
-    db: DatabaseManager, cache: CacheManager, documents: ProcessedDocumentRepository
+    request: pytest.FixtureRequest, caching: DatabaseManager, manager: str
 ) -> None:
-    """However searches and changes fall together, a search afterwards sees the last change."""
+    """However searches and changes fall together, a search afterwards sees the last change, cached or not."""
+    documents = ProcessedDocumentRepository(request.getfixturevalue(manager))
     for number in range(15):
         searches = [documents.search("word") for _ in range(5)]
         await asyncio.gather(documents.save(document(f"doc{number}", f"word {number}")), *searches)
@@ -94,4 +96,4 @@ async def test_answer_is_stored_before_an_older_transaction_changes_a_document(
             await ProcessedDocumentRepository(tx, cache).save(document(text="word"))
         changed = True
     assert len((await documents.search("word")).results) == changed
-    assert (await cache.get(search_key("word"))) is not None
+    assert (await documents.search("word")).origin == "table"

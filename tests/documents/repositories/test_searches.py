@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -22,24 +23,54 @@ from dal.repositories.documents import (
     search_hash,
 )
 from dal.settings import Settings
-from tests.documents.samples import NOW, digest, document, search_key, undone
+from tests.documents.samples import NOW, digest, document, undone
 
 
 class TestSearch:
-    """Search asks the cache, the table, the index, in this order."""
+    """Answers are kept by a manager that caches queries, or in the table."""
 
-    async def test_three_origins(self, documents: ProcessedDocumentRepository, cache: CacheManager) -> None:
-        """A miss is stored in both; the table answers when the cache forgot."""
+    async def test_with_a_cache(self, caching: DatabaseManager, cache: CacheManager) -> None:
+        """A cached query: the second search asks no database, and the table stays empty."""
+        documents = ProcessedDocumentRepository(caching, cache)
         await documents.save(document(text="word"))
-        first, second = await documents.search("word"), await documents.search("word")
-        await cache.delete(search_key("word"))
-        third, fourth = await documents.search("word"), await documents.search("word")
-        assert [one.origin for one in (first, second, third, fourth)] == ["index", "cache", "table", "cache"]
-        assert [one.is_hit for one in (first, second, third, fourth)] == [False, True, True, True]
-        assert first.results == second.results == third.results == fourth.results
+        first, second = await documents.search("word"), await documents.search(" word ")
+        assert (first.origin, second.origin) == ("query", "query")
+        assert first.results == second.results
+        assert len(first.results) == 1
+        counts = cache.stats()["search_results"]
+        assert (counts.loads, counts.hits) == (1, 1)
+        assert await caching.fetch_value("SELECT count(*) FROM search_cache") == 0
+
+    async def test_many_at_once_ask_the_index_once(
+        self, caching: DatabaseManager, cache: CacheManager
+    ) -> None:
+        """However many want the same answer."""
+        documents = ProcessedDocumentRepository(caching)
+        await documents.save(document(text="word"))
+        answers = await asyncio.gather(*(documents.search("word") for _ in range(20)))
+        assert {len(answer.results) for answer in answers} == {1}
+        assert cache.stats()["search_results"].loads == 1
+
+    async def test_each_change_is_found_at_once(
+        self, caching: DatabaseManager, cache: CacheManager, settings: Settings
+    ) -> None:
+        """A document that was saved, changed or removed, by this manager or another one."""
+        documents = ProcessedDocumentRepository(caching)
+        async with DatabaseManager(str(caching._url), settings=settings, cache=cache) as other:
+            for writing in (documents, ProcessedDocumentRepository(other)):
+                assert (await documents.search("word")).results == []
+                await writing.save(document(text="word"))
+                assert [found.title for found in (await documents.search("word")).results] == ["About doc"]
+                await writing.save(document(text="word", title="Other"))
+                assert [found.title for found in (await documents.search("word")).results] == ["Other"]
+                await ContentMetadataRepository(writing._executor).put(
+                    "doc", source_url="u", technology="rust", content_hash=digest("word"), status="processed"
+                )
+                assert [found.technology for found in (await documents.search("word")).results] == ["rust"]
+                await writing.delete("doc")
 
     async def test_without_a_cache(self, db: DatabaseManager) -> None:
-        """Without a cache the table does its work."""
+        """The table does its work."""
         documents = ProcessedDocumentRepository(db)
         assert [(await documents.search("word")).origin for _ in range(2)] == ["index", "table"]
 
@@ -69,7 +100,7 @@ class TestSearch:
     async def test_white_space_is_no_difference(self, documents: ProcessedDocumentRepository) -> None:
         """The same words with other blanks between are the same search."""
         await documents.search("two words")
-        assert (await documents.search("  two\n\u00a0words ")).is_hit
+        assert (await documents.search("  two\n\u00a0words ")).origin == "table"
 
     async def test_page_size_is_a_difference(self, documents: ProcessedDocumentRepository) -> None:
         """An answer for a smaller page is not given for a larger one."""
@@ -89,7 +120,7 @@ class TestSearch:
 
     async def test_empty_answer_is_kept(self, documents: ProcessedDocumentRepository) -> None:
         """That nothing matches is an answer too."""
-        assert [(await documents.search("word")).origin for _ in range(2)] == ["index", "cache"]
+        assert [(await documents.search("word")).origin for _ in range(2)] == ["index", "table"]
 
     async def test_in_a_block(self, db: DatabaseManager, cache: CacheManager) -> None:
         """Within a transaction its own documents are found, and nothing is stored for others.
@@ -102,7 +133,6 @@ class TestSearch:
             answers = [await inside.search("word"), await inside.search("word")]
         found = 0 if "mysql://" in repr(db) else 1
         assert [(one.origin, len(one.results)) for one in answers] == [("index", found)] * 2
-        assert await cache.get(search_key("word")) is None
         assert await db.fetch_value("SELECT count(*) FROM search_cache") == 0
 
     async def test_nothing_can_be_stored(
@@ -138,7 +168,6 @@ class TestSearch:
         async with Busy(f"sqlite:///{file}", settings=settings) as busy:
             answer = await ProcessedDocumentRepository(busy, cache).search("word")
             assert (answer.results, answer.origin) == ([], "index")
-            assert await cache.get(search_key("word")) is None
             assert await busy.fetch_value("SELECT count(*) FROM search_cache") == 0
 
 
