@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
@@ -67,19 +68,24 @@ VERBS: dict[str, Callable[[DatabaseManager, int], Awaitable[Any]]] = {
 async def quiet(db: DatabaseManager, place: Place) -> None:
     """Wait until no call is under way, nothing is open, and no connection is opened or cleaned behind."""
     pool: Any = getattr(db._engine, "_pool", None)
-    async with asyncio.timeout(60):
-        while (
-            place.busy()
-            or db._engine.connections.in_use
-            or db._engine.connections.waiting
-            or (pool is not None and (pool._busy or pool._openings))
-        ):
-            await asyncio.sleep(0.005)
+    end = time.monotonic() + 60
+    while True:
+        left = {
+            "on the server": place.busy(),
+            "in use": db._engine.connections.in_use,
+            "waiting": db._engine.connections.waiting,
+            "being cleaned": getattr(pool, "_busy", 0),
+            "being opened": len(getattr(pool, "_openings", ())),
+        }
+        if not any(left.values()):
+            return
+        assert time.monotonic() < end, f"still under way: {left}"
+        await asyncio.sleep(0.005)
 
 
 async def assert_whole(db: DatabaseManager, place: Place) -> None:
     """No connection is lost, nothing runs or is open any more, no pair is torn, every next call works."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(110):
         await by_block(db, -1)
         await quiet(db, place)
         assert await db.fetch_all(TORN) == []

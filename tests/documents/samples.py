@@ -219,7 +219,6 @@ PARAMETERS_OF: dict[str, dict[str, object]] = {
 
 SCANS = {
     "sqlite": {
-        "delete_searches": "it removes every row",
         "search_documents": "the scan is the full-text index answering MATCH",
     },
     "postgresql": {
