@@ -38,6 +38,7 @@ from tests.cache.near_families import (
     told,
     until,
 )
+from tests.clock import Clock as LoopClock
 from tests.servers import RedisServer, missing, on_path
 
 KEY, OTHER = "near:a", "near:b"
@@ -612,19 +613,20 @@ class TestLostConnection:
             monkeypatch.setattr(tracking, "HEARTBEAT", 60.0)
             assert await copied(cache, KEY) == 2
 
-    async def test_quiet_connection_is_kept(
-        self, url: str, direct: Redis, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_quiet_connection_is_kept(self, url: str, direct: Redis, clock: LoopClock) -> None:
         """A server that answers keeps the connection, however little is changed, over many beats."""
-        monkeypatch.setattr(tracking, "HEARTBEAT", 0.01)
-        pings = (await direct.info("commandstats")).get("cmdstat_ping", {}).get("calls", 0)
         async with near_cache(url) as cache:
-            async with asyncio.timeout(60):
-                while (await direct.info("commandstats")).get("cmdstat_ping", {}).get(
-                    "calls", 0
-                ) < pings + 20:
-                    await asyncio.sleep(0.01)
-            await until(lambda: copies_of(cache).is_on)
+            beating: Any = near_store(cache)._tracking
+            connected = (await direct.info("stats"))["total_connections_received"]
+            for _ in range(20):
+                await until(lambda: beating._is_answered)
+                asked = (await direct.info("commandstats"))["cmdstat_ping"]["calls"]
+                clock.forward(tracking.HEARTBEAT)
+                async with asyncio.timeout(60):
+                    while (await direct.info("commandstats"))["cmdstat_ping"]["calls"] == asked:
+                        await asyncio.sleep(0.001)
+            assert copies_of(cache).is_on
+            assert (await direct.info("stats"))["total_connections_received"] == connected
 
     async def test_loop_that_stood_still(
         self, url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
